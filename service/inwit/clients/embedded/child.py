@@ -1,0 +1,53 @@
+"""A child process: started with its log in a file, stopped in order."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+_STOP_S = 10.0
+
+
+@asynccontextmanager
+async def child(
+    command: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """Run `command` while the block runs; standard output is a pipe, standard error goes to `log`.
+
+    The child has a session of its own, so that Ctrl-C in the terminal reaches only Inwit, which
+    then stops its children after it has finished with them.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=stderr,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+        )
+    try:
+        if process.stdin is not None:
+            process.stdin.write(stdin)
+            process.stdin.write_eof()
+        yield process
+    finally:
+        await _stop(process)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(_STOP_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

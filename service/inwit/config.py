@@ -1,0 +1,113 @@
+"""Settings: from the environment (`INWIT_…`), over an optional TOML file named by INWIT_CONFIG."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from inwit.errors import SetupError
+
+_Ms = Annotated[int, Field(ge=1, le=600_000)]
+_Count = Annotated[int, Field(ge=1)]
+
+REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "redis+cluster")
+
+
+class Settings(BaseSettings):
+    """Every setting, read once at start. docs/settings.md lists them; a test keeps it equal."""
+
+    model_config = SettingsConfigDict(env_prefix="INWIT_", extra="forbid", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    data_dir: Path = Field(Path("var"), description="Where the ledger and embedded parts live.")
+    database_url: SecretStr | None = Field(
+        None, description="postgresql://… for the ledger; SQLite in data_dir when unset."
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="redis://, rediss://, redis+sentinel://HOST:PORT,HOST:PORT/NAME/DB "
+        "or redis+cluster://HOST:PORT,HOST:PORT.",
+    )
+    embedded_redis: bool = Field(False, description="Run Valkey inside the process tree instead.")
+    model_url: AnyHttpUrl | None = Field(
+        None,
+        description="Base address of an OpenAI-compatible server, such as http://vllm:8000/v1.",
+    )
+    model: str | None = Field(None, description="Model to use; the first served one when unset.")
+    model_api_key: SecretStr | None = Field(None, description="Key for the model server.")
+    embedded_model: bool = Field(False, description="Run llama.cpp inside the process tree.")
+    embedded_model_file: Path | None = Field(
+        None, description="GGUF file for the embedded model; SmolLM2-135M-Instruct when unset."
+    )
+    policy_dir: Path | None = Field(
+        None, description="Folder of policies; the packaged ones when unset."
+    )
+    max_in_flight: _Count = Field(256, description="Requests worked on at once; 503 past that.")
+    max_body_bytes: _Count = Field(2**20, description="Largest request body; 413 past that.")
+    max_tokens: _Count = Field(
+        512, description="Largest and default length of an answer, in tokens."
+    )
+    deadline_ms: _Ms = Field(60_000, description="Longest time for a response, in milliseconds.")
+    generate_ms: _Ms = Field(50_000, description="Longest time for the stage generate.")
+    judge_ms: _Ms = Field(10_000, description="Longest time for the stage judge.")
+    record_ms: _Ms = Field(5_000, description="Longest time for the stage record.")
+    key_cache_ms: _Ms = Field(5_000, description="How long a revoked API key may still work.")
+    health_interval_ms: _Ms = Field(5_000, description="Time between looks at each dependency.")
+    shutdown_s: _Count = Field(
+        30, description="Time that open requests get at shutdown, in seconds."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level logged."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then the file."""
+        file = os.environ.get("INWIT_CONFIG")
+        if file is None:
+            return init_settings, env_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(file))
+
+    @model_validator(mode="after")
+    def _redis_scheme(self) -> Self:
+        if self.redis_url is None:
+            return self
+        if urlsplit(self.redis_url.get_secret_value()).scheme not in REDIS_SCHEMES:
+            raise ValueError(f"redis_url must begin with one of {', '.join(REDIS_SCHEMES)}")
+        return self
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SetupError: naming the setting that is wrong, as its environment variable.
+    """
+    file = os.environ.get("INWIT_CONFIG")
+    if file is not None and not Path(file).is_file():
+        raise SetupError(f"INWIT_CONFIG names {file}, which is not a file.")
+    try:
+        return Settings(**overrides)  # pyright: ignore[reportArgumentType]  # checked by pydantic
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        key = f"INWIT_{name}" if name else "The settings"
+        raise SetupError(f"{key}: {first['msg']}.") from None
+    except ValueError as error:  # the TOML file
+        raise SetupError(f"INWIT_CONFIG: {error}.") from error

@@ -1,0 +1,190 @@
+"""Every error that Inwit raises on purpose. Foreign exceptions stop at the edge that met them.
+
+    InwitError                     500
+    ├── SetupError                 at start only: what is wrong, and what to do
+    │   └── PolicyError            file, line, remedy
+    ├── BadRequest                 400, 422, 413 or 501, with the fields that are wrong
+    │   └── ConversationTooLong    413, with the two token counts
+    ├── Unauthorized 401 · Forbidden 403 · NotFound 404
+    ├── ClientGone                 499, which nobody reads: the caller hung up
+    ├── Overloaded                 503 + Retry-After
+    ├── UpstreamError              502
+    │   ├── UpstreamTimeout        504
+    │   └── UpstreamUnavailable    503 + Retry-After
+    └── LedgerError                503 + Retry-After (not recorded, so not released)
+
+Messages may reach callers and logs: they never quote content.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+
+class InwitError(Exception):
+    """An unexpected failure inside Inwit."""
+
+    status: ClassVar[int] = 500
+    kind: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(
+        self,
+        detail: str = "Something failed inside Inwit; nothing was released.",
+        *,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class SetupError(InwitError):
+    """The service cannot start as it is set up."""
+
+    kind = "setup"
+    title = "Cannot start"
+
+
+class PolicyError(SetupError):
+    """A policy file that does not compile."""
+
+    kind = "policy"
+    title = "Policy does not compile"
+
+    def __init__(self, file: Path, line: int, wrong: str, remedy: str) -> None:
+        super().__init__(f"{file}:{line}: {wrong} {remedy}")
+        self.file, self.line, self.wrong, self.remedy = file, line, wrong, remedy
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One field of a request that is wrong, with a path such as `messages[0].role`."""
+
+    field: str
+    problem: str
+
+
+class BadRequest(InwitError):
+    """The caller must change the request."""
+
+    status = 400
+    kind = "bad-request"
+    title = "Bad request"
+
+    def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(detail)
+        self.errors = errors
+
+
+class InvalidField(BadRequest):
+    """Well-formed JSON with fields that are missing, wrong or unknown."""
+
+    status = 422
+    kind = "invalid-field"
+    title = "Invalid field"
+
+
+class BodyTooLarge(BadRequest):
+    """The request body passes the configured limit."""
+
+    status = 413
+    kind = "body-too-large"
+    title = "Body too large"
+
+
+class NotSupportedYet(BadRequest):
+    """A documented field that this version does not serve."""
+
+    status = 501
+    kind = "not-supported-yet"
+    title = "Not supported yet"
+
+
+class ConversationTooLong(BadRequest):
+    """The conversation does not fit the model's context; both counts are tokens, where known."""
+
+    status = 413
+    kind = "conversation-too-long"
+    title = "Conversation too long"
+
+    def __init__(self, tokens: int | None, context: int | None) -> None:
+        known = tokens is not None and context is not None
+        counts = f": {tokens} tokens, and the model takes {context}" if known else ""
+        super().__init__(
+            f"The conversation with the room for its answer does not fit{counts}. "
+            "Shorten the messages or lower max_tokens."
+        )
+        self.tokens, self.context = tokens, context
+
+
+class Unauthorized(InwitError):
+    """No API key, or one that is unknown or revoked."""
+
+    status = 401
+    kind = "unauthorized"
+    title = "Unauthorized"
+
+
+class Forbidden(InwitError):
+    """The API key lacks the role, or may not use what it asked for."""
+
+    status = 403
+    kind = "forbidden"
+    title = "Forbidden"
+
+
+class NotFound(InwitError):
+    """What was asked for does not exist."""
+
+    status = 404
+    kind = "not-found"
+    title = "Not found"
+
+
+class ClientGone(InwitError):
+    """The caller hung up; its work was cancelled."""
+
+    status = 499
+    kind = "client-gone"
+    title = "Client gone"
+
+
+class Overloaded(InwitError):
+    """As many requests are in flight as this process takes."""
+
+    status = 503
+    kind = "overloaded"
+    title = "Overloaded"
+
+
+class LedgerError(InwitError):
+    """The decision could not be recorded, so nothing was released."""
+
+    status = 503
+    kind = "not-recorded"
+    title = "Not recorded"
+
+
+class UpstreamError(InwitError):
+    """The model server failed, or answered something that cannot be used."""
+
+    status = 502
+    kind = "upstream-error"
+    title = "Model server error"
+
+
+class UpstreamTimeout(UpstreamError):
+    """The model server did not answer in time."""
+
+    status = 504
+    kind = "upstream-timeout"
+    title = "Model server timed out"
+
+
+class UpstreamUnavailable(UpstreamError):
+    """The model server cannot be reached, or refuses for now."""
+
+    status = 503
+    kind = "upstream-unavailable"
+    title = "Model server unavailable"

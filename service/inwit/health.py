@@ -1,0 +1,89 @@
+"""Looks at each dependency from time to time, and says what the loss of one means."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from inwit import telemetry
+from inwit.telemetry import Dependency
+
+log = structlog.get_logger()
+
+CONSEQUENCES = {
+    Dependency.MODEL: "No response can be generated or reviewed; /v1/respond answers 503.",
+    Dependency.REDIS: "Nothing yet: this version keeps nothing in Redis.",
+    Dependency.LEDGER: "No decision can be recorded, so none is released; /v1/respond answers 503.",
+}
+
+_LOOK_S = 5.0
+
+Look = Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the last look at a dependency found; `up` is None before the first."""
+
+    up: bool | None = None
+
+
+class Health:
+    """The state of every dependency, refreshed in the background."""
+
+    def __init__(self, looks: Mapping[Dependency, Look], interval_s: float) -> None:
+        self._looks = looks
+        self._interval_s = interval_s
+        self.states = dict.fromkeys(looks, State())
+        self.started = False
+        self.draining = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether to send traffic here: everything was up once, and no shutdown has begun.
+
+        A dependency lost later does not count: it is shared, and taking every replica out of the
+        load balancer at once would turn clear errors into none.
+        """
+        return self.started and not self.draining
+
+    @property
+    def degraded(self) -> bool:
+        """Whether something is down now."""
+        return any(not state.up for state in self.states.values())
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncGenerator[None]:
+        """Look once now, then in the background while the block runs."""
+        await self.look()
+        watcher = asyncio.create_task(self._watch(), name="health")
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+
+    async def look(self) -> None:
+        """Look at every dependency at once."""
+        await asyncio.gather(*(self._look_at(name, look) for name, look in self._looks.items()))
+        self.started = self.started or not self.degraded
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval_s)
+            await self.look()
+
+    async def _look_at(self, name: Dependency, look: Look) -> None:
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                up = await look()
+        except TimeoutError:
+            up = False
+        before = self.states[name].up
+        if up != before:
+            write = log.info if up else log.warning
+            write("dependency_up" if up else "dependency_down", dependency=name.value)
+        self.states[name] = State(up)
+        telemetry.DEPENDENCY_UP.labels(name.value).set(up)

@@ -1,0 +1,79 @@
+"""The bytes of an entry and how they hold together. Pure: no clock, no randomness, no I/O.
+
+`leaf_hash` is RFC 9162 section 2.1.1, `SHA-256(0x00 || body)`; each body names the hash of the
+entry before it, so that an edit, a removal or a swap shows in every later entry.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from inwit.types import Record, Verdict
+
+GENESIS = bytes(32)
+SCHEMA = 1
+
+
+def leaf_hash(body: bytes) -> bytes:
+    """The 32-byte hash of one entry's exact bytes."""
+    return hashlib.sha256(b"\x00" + body).digest()
+
+
+def commitment(salt: bytes, content: bytes) -> str:
+    """Bind an entry to content without telling it: HMAC-SHA256 under a 32-byte random salt."""
+    return hmac.new(salt, content, hashlib.sha256).hexdigest()
+
+
+def entry_facts(record: Record, entry_id: str, salts: Mapping[str, bytes]) -> dict[str, Any]:
+    """Everything in an entry but its place in the chain. No content, and nothing that grows."""
+    decision = record.decision
+    return {
+        "schema": SCHEMA,
+        "type": "decision",
+        "id": entry_id,
+        "time": record.time.isoformat(),
+        "response": record.response_id,
+        "request": record.request_id,
+        "tenant": record.principal.tenant,
+        "key": record.principal.key_id,
+        "policy": {
+            "name": record.policy.name,
+            "version": record.policy.version,
+            "digest": record.policy.digest,
+        },
+        "model": record.model,
+        "action": decision.action.value,
+        "reasons": [reason.value for reason in decision.reasons],
+        "reviewed": decision.reviewed,
+        "verdicts": [_verdict(verdict) for verdict in decision.verdicts],
+        "commitments": {
+            kind: commitment(salts[kind], content) for kind, content in record.contents.items()
+        },
+        "timings_ms": dict(record.timings_ms),
+    }
+
+
+def entry_body(facts: Mapping[str, Any], sequence: int, previous: bytes) -> bytes:
+    """The exact bytes of an entry: JSON, keys sorted, no spaces, ASCII."""
+    placed = {**facts, "sequence": sequence, "previous": previous.hex()}
+    return json.dumps(placed, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "judge": verdict.judge,
+        "status": verdict.status.value,
+        "fault": verdict.fault.value if verdict.fault else None,
+        "risk": _rounded(verdict.risk),
+        "label_mass": _rounded(verdict.label_mass),
+        "calibrated": verdict.calibrated,
+        "model": verdict.model,
+        "framing": verdict.framing.value if verdict.framing else None,
+        "question": verdict.question_digest,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)

@@ -1,0 +1,89 @@
+"""Runs the gateway until it is told to stop: first the port, then the parts, then the traffic."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Generator
+
+import structlog
+import uvicorn
+
+from inwit import __version__
+from inwit.app import create_app
+from inwit.bootstrap import Gateway, Progress, open_gateway
+from inwit.config import Settings
+from inwit.errors import SetupError
+
+log = structlog.get_logger()
+
+Announce = Callable[[Gateway, str], Awaitable[None]]
+
+_BACKLOG = 2048
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, without its signal handlers: it would re-raise SIGTERM before our children stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave signals to `serve`."""
+        yield
+
+
+async def serve(settings: Settings, progress: Progress, announce: Announce) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is open (at most `shutdown_s` seconds).
+
+    Raises:
+        SetupError: the port is taken, or a part cannot be opened.
+    """
+    with _listen(settings.host, settings.port) as listener:
+        address = "http://{}:{}".format(*listener.getsockname()[:2])
+        async with open_gateway(settings, progress) as gateway:
+            server = _Server(_config(settings, gateway))
+            _stop_on_signals(server, gateway)
+            await announce(gateway, address)
+            log.info("serving", address=address, version=__version__)
+            await server.serve(sockets=[listener])
+            log.info("stopped")
+
+
+def _config(settings: Settings, gateway: Gateway) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(gateway),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_s,
+        backlog=_BACKLOG,
+    )
+
+
+def _stop_on_signals(server: uvicorn.Server, gateway: Gateway) -> None:
+    """The first signal drains; a second one ends at once."""
+
+    def stop() -> None:
+        gateway.health.draining = True
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise SetupError(
+            f"Cannot listen on {host}:{port} ({error.strerror}). "
+            "Stop what uses the port, or choose another by INWIT_PORT."
+        ) from error
+    listener.set_inheritable(False)
+    return listener

@@ -1,0 +1,145 @@
+"""Telemetry as a schema: every metric with its unit and labels, the stage timer, the log format.
+
+Labels come from closed sets. Content, keys, users and tenants are never labels, and content is
+never logged. docs/metrics.md lists what stands here; a test keeps the two equal.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Generator, MutableMapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import structlog
+from opentelemetry import trace
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+disable_created_metrics()  # a second series for each one, which nothing reads
+
+TRACER = trace.get_tracer("inwit")
+
+
+class Stage(StrEnum):
+    """The timed stages of a request; also the names of their spans."""
+
+    GENERATE = "generate"
+    JUDGE = "judge"
+    RECORD = "record"
+
+
+class Dependency(StrEnum):
+    """What the gateway leans on."""
+
+    MODEL = "model"
+    REDIS = "redis"
+    LEDGER = "ledger"
+
+
+HTTP_REQUESTS = Counter(
+    "inwit_http_requests_total", "Answers given, by route and status code.", ["route", "status"]
+)
+RESPONSES = Counter(
+    "inwit_responses_total", "Responses decided and recorded.", ["policy", "action"]
+)
+UNREVIEWED_RELEASES = Counter(
+    "inwit_unreviewed_releases_total",
+    "Responses released by policy although no judge reviewed all of them.",
+    ["policy"],
+)
+VERDICTS = Counter(
+    "inwit_verdicts_total",
+    "Verdicts by judge; the outcome is `judged` or what kept it from judging.",
+    ["policy", "judge", "outcome"],
+)
+STAGE_DURATION = Histogram(
+    "inwit_stage_duration_seconds",
+    "Time in each stage of the pipeline, upstream calls included.",
+    ["stage"],
+    buckets=[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
+)
+OVERHEAD = Histogram(
+    "inwit_overhead_seconds",
+    "Time a response spent in Inwit itself: all of it but the upstream calls.",
+    buckets=[0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1],
+)
+LEDGER_COMMIT = Histogram(
+    "inwit_ledger_commit_seconds",
+    "Time of one ledger commit, which may hold the entries of many requests.",
+    buckets=[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+)
+IN_FLIGHT = Gauge("inwit_in_flight", "Requests being worked on.")
+POLICY_INFO = Gauge("inwit_policy_info", "1 for each policy in force.", ["policy", "digest"])
+DEPENDENCY_UP = Gauge("inwit_dependency_up", "1 while the dependency answers.", ["dependency"])
+
+
+class StageTimer:
+    """Times the stages of one request, for its answer, for the histogram and for the trace."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self.seconds: dict[Stage, float] = {}
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Generator[None]:
+        """Time one stage, whether it ends well or not."""
+        start = time.perf_counter()
+        try:
+            with TRACER.start_as_current_span(stage.value):
+                yield
+        finally:
+            took = time.perf_counter() - start
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + took
+            STAGE_DURATION.labels(stage.value).observe(took)
+
+    def total(self) -> float:
+        """Seconds since the request was admitted."""
+        return time.perf_counter() - self._start
+
+    def overhead(self) -> float:
+        """Seconds so far that were not spent waiting for the model server."""
+        upstream = (Stage.GENERATE, Stage.JUDGE)
+        return self.total() - sum(self.seconds.get(stage, 0.0) for stage in upstream)
+
+    def as_ms(self) -> dict[str, float]:
+        """Milliseconds by stage, and in total so far, to the microsecond."""
+        timings = {stage.value: round(took * 1e3, 3) for stage, took in self.seconds.items()}
+        return {**timings, "total": round(self.total() * 1e3, 3)}
+
+
+def configure_logs(level: str, file: Path | None = None) -> None:
+    """Write structured JSON lines, one per event, to `file` or to standard error."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        _add_trace_id,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+    handler = logging.StreamHandler(sys.stderr) if file is None else logging.FileHandler(file)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def _add_trace_id(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = trace.format_trace_id(context.trace_id)
+    return event

@@ -1,0 +1,274 @@
+"""The domain's words (see docs/words.md): frozen values, valid once built, free of I/O."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+
+class Action(StrEnum):
+    """What a policy makes of the verdicts."""
+
+    ALLOW = "allow"
+    BLOCK = "block"
+
+
+class ReviewStatus(StrEnum):
+    """What a judge managed to do. Only `judged` can ever count as a pass."""
+
+    JUDGED = "judged"
+    UNAVAILABLE = "unavailable"
+    TRUNCATED = "truncated"
+
+
+class Fault(StrEnum):
+    """Why a verdict is not `judged`."""
+
+    TIMEOUT = "timeout"
+    UPSTREAM = "upstream_error"
+    NO_LOGPROBS = "no_logprobs"
+    MALFORMED = "malformed_logprobs"
+    LOW_LABEL_MASS = "low_label_mass"
+    DOES_NOT_FIT = "does_not_fit"
+
+
+class Framing(StrEnum):
+    """How the conscience is shown the candidate (docs/decisions/0003)."""
+
+    SAME_THREAD = "same_thread"
+    QUOTED = "quoted"
+    FRESH = "fresh"
+
+
+class Reason(StrEnum):
+    """Why a decision is what it is."""
+
+    BELOW_LOWER = "risk_below_lower_threshold"
+    IN_DOUBT = "risk_in_doubt"
+    ABOVE_UPPER = "risk_above_upper_threshold"
+    UNAVAILABLE = "review_unavailable"
+    TRUNCATED = "review_truncated"
+
+
+class KeyRole(StrEnum):
+    """What an API key may be used for."""
+
+    RESPOND = "respond"
+    REVIEW = "review"
+    AUDIT = "audit"
+    ADMIN = "admin"
+
+
+FinishReason = Literal["stop", "length", "content_filter"]
+MessageRole = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation, in OpenAI's shape."""
+
+    role: MessageRole
+    content: str
+    name: str | None = None
+    tool_call_id: str | None = None
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+
+    def as_openai(self) -> dict[str, Any]:
+        """The JSON object that an OpenAI-compatible server takes."""
+        message: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.name is not None:
+            message["name"] = self.name
+        if self.tool_call_id is not None:
+            message["tool_call_id"] = self.tool_call_id
+        if self.tool_calls:
+            message["tool_calls"] = [dict(call) for call in self.tool_calls]
+        return message
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of upstream calls; `cached_tokens` are prompt tokens that were not recomputed."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What the model wrote, before a decision. `reasoning` is reviewed too, and never released."""
+
+    text: str
+    model: str
+    reasoning: str = ""
+    finish_reason: FinishReason = "stop"
+    usage: Usage = Usage()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything that a decision on this candidate must have covered."""
+        digest = hashlib.sha256()
+        for part in (self.text, self.reasoning):
+            encoded = part.encode("utf-8", "surrogatepass")
+            digest.update(len(encoded).to_bytes(8, "big") + encoded)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScore:
+    """One of the most likely next tokens, with its natural-log probability (at most 0)."""
+
+    token: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class NextToken:
+    """The distribution that a model gives for one next token, cut to its top entries."""
+
+    top: tuple[TokenScore, ...]
+    model: str
+    usage: Usage = Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one judge says of one candidate.
+
+    `risk` and `label_mass` lie in [0, 1]. `risk` is known exactly when the status is `judged`;
+    `label_mass` also where a low one is the reason for `unavailable`.
+
+    Raises:
+        ValueError: a risk outside [0, 1] or not a number, or one that does not go with the status.
+    """
+
+    judge: str
+    status: ReviewStatus
+    risk: float | None = None
+    label_mass: float | None = None
+    fault: Fault | None = None
+    calibrated: bool = False
+    model: str | None = None
+    framing: Framing | None = None
+    question_digest: str | None = None
+    usage: Usage = Usage()
+
+    def __post_init__(self) -> None:
+        judged = self.status is ReviewStatus.JUDGED
+        if judged != (self.risk is not None) or judged != (self.fault is None):
+            raise ValueError("a verdict has a risk, and no fault, exactly when it is judged")
+        for name, value in (("risk", self.risk), ("label_mass", self.label_mass)):
+            if value is not None and not (math.isfinite(value) and 0.0 <= value <= 1.0):
+                raise ValueError(f"{name} must lie in [0, 1]")
+
+    @property
+    def outcome(self) -> str:
+        """The closed set that metrics use: the status, or the fault that explains it."""
+        return self.status.value if self.fault is None else self.fault.value
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the policy makes of the verdicts. It covers the one candidate with that digest."""
+
+    action: Action
+    reasons: tuple[Reason, ...]
+    verdicts: tuple[Verdict, ...]
+    covers: str
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether every judge that was asked judged the whole candidate."""
+        return all(verdict.status is ReviewStatus.JUDGED for verdict in self.verdicts)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling: an API key, resolved."""
+
+    key_id: str
+    tenant: str
+    policy: str
+    roles: frozenset[KeyRole]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to respond, converted from the wire and not yet admitted."""
+
+    principal: Principal
+    messages: tuple[Message, ...]
+    policy: str | None = None
+    model: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    seed: int | None = None
+    deadline_ms: int | None = None
+    end_user: str | None = None
+    conversation_id: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What the served model is asked to write."""
+
+    messages: tuple[Message, ...]
+    model: str
+    max_tokens: int
+    tenant: str
+    temperature: float | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRef:
+    """The exact policy under which something was decided."""
+
+    name: str
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that the ledger keeps of one response: facts for the entry, contents apart from them."""
+
+    response_id: str
+    time: datetime
+    principal: Principal
+    policy: PolicyRef
+    model: str
+    decision: Decision
+    timings_ms: Mapping[str, float]
+    request_id: str
+    contents: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where a record stands in the ledger; hashes are hexadecimal SHA-256."""
+
+    sequence: int
+    entry_id: str
+    hash: str
+    previous: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The end of the pipeline: what the caller gets, and under which decision and entry."""
+
+    id: str
+    decision: Decision
+    output: str
+    finish_reason: FinishReason
+    policy: PolicyRef
+    candidate_usage: Usage
+    timings_ms: Mapping[str, float]
+    receipt: Receipt
+    model: str
