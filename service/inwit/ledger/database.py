@@ -106,6 +106,8 @@ def _with_driver(url: str) -> sa.URL:
         case "sqlite":
             return parsed.set(drivername="sqlite+pysqlite")
         case "postgresql" | "postgres":
+            if not parsed.username:
+                raise SetupError("INWIT_DATABASE_URL names no user: postgresql://USER@HOST/NAME.")
             return parsed.set(drivername="postgresql+pg8000")
         case other:
             raise SetupError(

@@ -1,0 +1,126 @@
+"""What most tests share: a gateway on fakes, a caller with a key, and a look for leaks."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from inwit.app import create_app
+from inwit.auth import ApiKeys
+from inwit.bootstrap import Gateway
+from inwit.config import load_settings
+from inwit.health import Health
+from inwit.ledger.database import Database, sqlite_url
+from inwit.ledger.store import LedgerStore
+from inwit.pipeline.conscience import Conscience
+from inwit.pipeline.pipeline import Limits, Pipeline
+from inwit.pipeline.protocols import Ledger
+from inwit.policy.loader import PACKAGED, load_policy
+from inwit.policy.policy import Policy
+from inwit.types import KeyRole
+from tests.fakes import FakeModel
+
+LIMITS = Limits(
+    max_in_flight=8,
+    deadline_ms=5_000,
+    generate_ms=4_000,
+    judge_ms=4_000,
+    record_ms=4_000,
+    max_tokens=256,
+)
+
+ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "How do tides work?"}]}
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the person who runs the tests reaches them."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("INWIT_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+async def _no_leaked_tasks() -> AsyncGenerator[None]:
+    before = asyncio.all_tasks()
+    yield
+    leaked = {task for task in asyncio.all_tasks() - before if not task.done()}
+    leaked.discard(asyncio.current_task())  # pyright: ignore[reportArgumentType]  # never None here
+    assert not leaked, f"tasks left running: {[task.get_name() for task in leaked]}"
+
+
+@pytest.fixture
+def policy() -> Policy:
+    return load_policy(PACKAGED / "default.yaml")
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncGenerator[Database]:
+    opened = Database(sqlite_url(tmp_path))
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@dataclass
+class Caller:
+    """A product backend with an API key, in front of an ASGI gateway."""
+
+    http: httpx.AsyncClient
+    gateway: Gateway
+    database: Database
+    key: str
+
+    async def respond(self, body: Any = ASK, **headers: str) -> httpx.Response:
+        return await self.http.post("/v1/respond", json=body, headers=headers)
+
+
+MakeCaller = Callable[..., Awaitable[Caller]]
+
+
+@pytest.fixture
+async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[MakeCaller]:
+    """Makes callers in front of a gateway with the given fakes; the ledger is real by default."""
+    async with AsyncExitStack() as stack:
+
+        async def make(
+            model: FakeModel | None = None,
+            *,
+            ledger: Ledger | None = None,
+            limits: Limits = LIMITS,
+            policies: tuple[Policy, ...] = (),
+            roles: tuple[KeyRole, ...] = (KeyRole.RESPOND,),
+        ) -> Caller:
+            model = model or FakeModel()
+            if ledger is None:
+                ledger = LedgerStore(database)
+                await stack.enter_async_context(ledger.running())
+            known = {each.name: each for each in policies or (policy,)}
+            pipeline = Pipeline(
+                model=model, judge=Conscience(model), ledger=ledger, policies=known, limits=limits
+            )
+            keys = ApiKeys(database, cache_s=60)
+            settings = load_settings(embedded_redis=True, embedded_model=True)
+            health = Health({}, interval_s=60)
+            gateway = Gateway(settings, pipeline, keys, health, known, lambda: None)
+            _, key = await keys.create(name="test", tenant="acme", policy="default", roles=roles)
+            http = httpx.AsyncClient(
+                transport=httpx.ASGITransport(create_app(gateway), raise_app_exceptions=False),
+                base_url="http://inwit",
+                headers={"authorization": f"Bearer {key}"},
+            )
+            await stack.enter_async_context(http)
+            return Caller(http, gateway, database, key)
+
+        yield make
+
+
+def stricter(policy: Policy, **changes: Any) -> Policy:
+    """The same policy with some of its values changed."""
+    return replace(policy, **changes)

@@ -1,0 +1,249 @@
+"""Named stand-ins for the edges of Inwit. They live here and nowhere else."""
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aiohttp import web
+
+from inwit.errors import ConversationTooLong, LedgerError, UpstreamError, UpstreamUnavailable
+from inwit.types import (
+    Candidate,
+    Generation,
+    Message,
+    NextToken,
+    Receipt,
+    Record,
+    TokenScore,
+    Usage,
+)
+
+MODEL = "fake-model"
+
+
+def distribution(yes: float, no: float, *, yes_word: str = "Yes", no_word: str = "No") -> NextToken:
+    """A next-token distribution with these probabilities for the two answer words."""
+    rest = 1.0 - yes - no
+    top = [
+        TokenScore(word, math.log(p))
+        for word, p in ((yes_word, yes), (no_word, no), ("The", rest * 0.9))
+        if p > 0
+    ]
+    return NextToken(tuple(top), MODEL, Usage(40, 1, 32))
+
+
+@dataclass
+class FakeModel:
+    """The pipeline's `Model` and `NextTokenModel`, in memory. Exceptions are raised as given."""
+
+    text: str = "The moon pulls the sea."
+    reasoning: str = ""
+    answer: NextToken = field(default_factory=lambda: distribution(0.05, 0.9))
+    generate_error: BaseException | None = None
+    review_error: BaseException | None = None
+    hang: Literal["generate", "review", None] = None
+    generations: list[Generation] = field(default_factory=list[Generation])
+    reviews: list[tuple[Message, ...]] = field(default_factory=list[tuple[Message, ...]])
+    cancelled: list[str] = field(default_factory=list[str])
+    hanging: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def resolve(self, name: str | None) -> str:
+        return name or MODEL
+
+    async def generate(self, generation: Generation) -> Candidate:
+        self.generations.append(generation)
+        await self._maybe_hang("generate")
+        if self.generate_error is not None:
+            raise self.generate_error
+        return Candidate(self.text, generation.model, self.reasoning, "stop", Usage(10, 20, 0))
+
+    async def next_token(self, messages: tuple[Message, ...], model: str, tenant: str) -> NextToken:
+        self.reviews.append(messages)
+        await self._maybe_hang("review")
+        if self.review_error is not None:
+            raise self.review_error
+        return self.answer
+
+    async def _maybe_hang(self, stage: str) -> None:
+        if self.hang != stage:
+            return
+        self.hanging.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled.append(stage)
+            raise
+
+
+@dataclass
+class FakeLedger:
+    """The pipeline's `Ledger`, in memory; `error` is raised, `hang` never confirms."""
+
+    error: LedgerError | None = None
+    hang: bool = False
+    records: list[Record] = field(default_factory=list[Record])
+
+    async def append(self, record: Record) -> Receipt:
+        if self.hang:
+            await asyncio.Event().wait()
+        if self.error is not None:
+            raise self.error
+        self.records.append(record)
+        return Receipt(len(self.records), f"ent_{len(self.records)}", "aa" * 32, "00" * 32)
+
+
+UPSTREAM_ERRORS: tuple[Exception, ...] = (
+    UpstreamError("failed"),
+    UpstreamUnavailable("away", retry_after=2),
+    ConversationTooLong(5000, 4096),
+    TimeoutError(),
+)
+
+Behaviour = Literal[
+    "ok",
+    "error_500",
+    "refuse_429",
+    "too_long",
+    "hang",
+    "garbage",
+    "cut",
+    "huge",
+    "no_choices",
+    "wrong_types",
+    "no_logprobs",
+    "no_label_words",
+    "bad_logprobs",
+    "hang_up",
+]
+
+
+@dataclass
+class FakeServer:
+    """An OpenAI-compatible server on loopback that behaves as it is told, call by call."""
+
+    text: str = "The moon pulls the sea."
+    yes: float = 0.05
+    no: float = 0.9
+    owned_by: str = "vllm"
+    max_model_len: int = 4096
+    refused_fields: frozenset[str] = frozenset()
+    generate: Behaviour = "ok"
+    review: Behaviour = "ok"
+    down: bool = False
+    base_url: str = ""
+    bodies: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    hanging: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator["FakeServer"]:
+        app = web.Application(client_max_size=2**24)
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        self.base_url = f"http://{host}:{port}/v1"
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def _models(self, _request: web.Request) -> web.Response:
+        if self.down:
+            return web.Response(status=500)
+        model = {"id": MODEL, "owned_by": self.owned_by, "max_model_len": self.max_model_len}
+        return web.json_response({"object": "list", "data": [model]})
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        if self.down:
+            return web.Response(status=500)
+        body = await request.json()
+        self.bodies.append(body)
+        self.headers.append(dict(request.headers))
+        if self.refused_fields & body.keys():
+            return web.json_response({"error": {"message": "unknown field"}}, status=400)
+        review = body.get("logprobs") is True
+        behaviour = self.review if review else self.generate
+        if behaviour == "hang":
+            return await self._hang()
+        if behaviour in ("cut", "hang_up"):
+            return await self._cut(request, headers_first=behaviour == "cut")
+        return self._answer(behaviour, review)
+
+    async def _hang(self) -> web.Response:
+        self.hanging.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+        raise AssertionError("unreachable")
+
+    async def _cut(self, request: web.Request, *, headers_first: bool) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "4000"})
+        if headers_first:
+            await response.prepare(request)
+            await response.write(json.dumps(self._completion(review=False)).encode()[:60])
+        if request.transport is not None:
+            request.transport.abort()
+        return response
+
+    def _answer(self, behaviour: Behaviour, review: bool) -> web.Response:
+        match behaviour:
+            case "error_500":
+                return web.Response(status=500, text=self.text)
+            case "refuse_429":
+                return web.Response(status=429, headers={"Retry-After": "7"})
+            case "too_long":
+                words = "This model's maximum context length is 4096 tokens. However, you requested"
+                error = {"message": f"{words} 5000 tokens.", "code": 400}
+                return web.json_response({"error": error}, status=400)
+            case "garbage":
+                return web.Response(body=b"\xff\xfe{" + self.text.encode())
+            case "huge":
+                return web.Response(body=b" " * (9 * 2**20))
+            case _:
+                completion = self._completion(review)
+                _spoil(completion, behaviour)
+                return web.json_response(completion)
+
+    def _completion(self, review: bool) -> dict[str, Any]:
+        choice: dict[str, Any] = {
+            "index": 0,
+            "message": {"role": "assistant", "content": "No" if review else self.text},
+            "finish_reason": "length" if review else "stop",
+        }
+        if review:
+            choice["logprobs"] = _logprobs({"Yes": self.yes, "No": self.no})
+        usage = {"prompt_tokens": 12, "completion_tokens": 1 if review else 34}
+        return {"model": MODEL, "choices": [choice], "usage": usage}
+
+
+def _spoil(completion: dict[str, Any], behaviour: Behaviour) -> None:
+    choice = completion["choices"][0]
+    match behaviour:
+        case "no_choices":
+            completion["choices"] = []
+        case "wrong_types":
+            choice["message"] = [choice["message"]]
+        case "no_logprobs":
+            choice["logprobs"] = None
+        case "no_label_words":
+            choice["logprobs"] = _logprobs({"The": 0.6, "Well": 0.3})
+        case "bad_logprobs":
+            choice["logprobs"] = _logprobs({"Yes": 0.9, "No": 0.9, " no": 0.9})
+        case _:
+            pass
+
+
+def _logprobs(probabilities: dict[str, float]) -> dict[str, Any]:
+    top = [{"token": token, "logprob": math.log(p)} for token, p in probabilities.items() if p > 0]
+    return {"content": [{"token": "No", "logprob": -0.1, "top_logprobs": top}]}
