@@ -10,6 +10,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 import structlog
+from pydantic import SecretStr
 from redis.asyncio import Redis, RedisCluster
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -150,8 +151,12 @@ async def _redis(settings: Settings, progress: Progress) -> AsyncGenerator[Redis
 async def _model(settings: Settings, progress: Progress) -> AsyncGenerator[OpenAICompatible]:
     async with AsyncExitStack() as stack:
         if settings.model_url is not None:
-            key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
-            client = OpenAICompatible(str(settings.model_url), model=settings.model, api_key=key)
+            client = OpenAICompatible(
+                str(settings.model_url),
+                model=settings.model,
+                api_key=_secret(settings.model_api_key),
+                cache_secret=(_secret(settings.cache_secret) or "").encode(),
+            )
         elif settings.embedded_model:
             file = settings.data_dir / "log" / "model.log"
             model = await stack.enter_async_context(
@@ -164,6 +169,10 @@ async def _model(settings: Settings, progress: Progress) -> AsyncGenerator[OpenA
         await client.open()
         stack.push_async_callback(client.close)
         yield client
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value is not None else None
 
 
 class _ModelWatch:

@@ -222,7 +222,8 @@ Try:
 
 def _curl(address: str, key: str) -> str:
     headers = f"-H 'authorization: Bearer {key}' -H 'content-type: application/json'"
-    body = json.dumps({"messages": [{"role": "user", "content": "How do tides work?"}]})
+    question = {"role": "user", "content": "How do tides work?"}
+    body = json.dumps({"messages": [question], "temperature": 0, "max_tokens": 120})
     return f"curl -s {address}/v1/respond {headers} -d '{body}'"
 
 

@@ -1,6 +1,8 @@
 """Settings: from the environment (`INWIT_…`), over an optional TOML file named by INWIT_CONFIG."""
 
+import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -44,6 +46,11 @@ class Settings(BaseSettings):
     )
     model: str | None = Field(None, description="Model to use; the first served one when unset.")
     model_api_key: SecretStr | None = Field(None, description="Key for the model server.")
+    cache_secret: SecretStr | None = Field(
+        None,
+        description="Keeps tenants apart in the model server's prefix cache; drawn at start when "
+        "unset. Set the same on every replica to share a cache between them.",
+    )
     embedded_model: bool = Field(False, description="Run llama.cpp inside the process tree.")
     embedded_model_file: Path | None = Field(
         None, description="GGUF file for the embedded model; SmolLM2-135M-Instruct when unset."
@@ -93,6 +100,16 @@ class Settings(BaseSettings):
         return self
 
 
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    """A misspelt setting would otherwise be a setting left at its default, in silence."""
+    known = {"INWIT_CONFIG", *(f"INWIT_{name.upper()}" for name in Settings.model_fields)}
+    for name in sorted(environment):
+        if name.startswith("INWIT_") and name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            meant = f" Did you mean {close[0]}?" if close else ""
+            raise SetupError(f"{name} is not a setting.{meant} docs/settings.md lists them.")
+
+
 def load_settings(**overrides: object) -> Settings:
     """Read the settings.
 
@@ -102,6 +119,7 @@ def load_settings(**overrides: object) -> Settings:
     file = os.environ.get("INWIT_CONFIG")
     if file is not None and not Path(file).is_file():
         raise SetupError(f"INWIT_CONFIG names {file}, which is not a file.")
+    _refuse_unknown(os.environ)
     try:
         return Settings(**overrides)  # pyright: ignore[reportArgumentType]  # checked by pydantic
     except ValidationError as error:

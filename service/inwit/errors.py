@@ -9,6 +9,7 @@
     ├── ClientGone                 499, which nobody reads: the caller hung up
     ├── Overloaded                 503 + Retry-After
     ├── UpstreamError              502
+    │   ├── UpstreamRefused        422
     │   ├── UpstreamTimeout        504
     │   └── UpstreamUnavailable    503 + Retry-After
     └── LedgerError                503 + Retry-After (not recorded, so not released)
@@ -172,6 +173,14 @@ class UpstreamError(InwitError):
     status = 502
     kind = "upstream-error"
     title = "Model server error"
+
+
+class UpstreamRefused(UpstreamError):
+    """The model server will not take this conversation."""
+
+    status = 422
+    kind = "conversation-refused"
+    title = "Conversation refused"
 
 
 class UpstreamTimeout(UpstreamError):

@@ -1,19 +1,16 @@
 """What Inwit relies on in vLLM, asked of vLLM itself: these fail when a new version changes it."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import pytest
 
-if TYPE_CHECKING:
-    from tests.vllm.conftest import VllmServer
+from tests.vllm.server import VllmServer
 
 pytestmark = pytest.mark.vllm
 

@@ -5,6 +5,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
+from opentelemetry.context import Context
 from opentelemetry.propagate import extract
 
 from inwit.api.body import body_schema, read_body
@@ -61,11 +62,17 @@ def router(gateway: Gateway) -> APIRouter:
             errors = tuple(FieldError(name, "not served by this version") for name in later)
             raise NotSupportedYet("Leave out the fields named in `errors`.", errors)
         call = body.to_domain(principal, request_id(request))
-        with TRACER.start_as_current_span("respond", context=extract(request.headers)):
+        with TRACER.start_as_current_span("respond", context=_trace(request)):
             response = await _unless_gone(request, gateway.pipeline.respond(call))
         return Response(to_wire(response).model_dump_json(), media_type="application/json")
 
     return routes
+
+
+def _trace(request: Request) -> Context | None:
+    """The caller's trace, where it sent one."""
+    carrier = {name: request.headers.get(name, "") for name in ("traceparent", "tracestate")}
+    return extract(carrier) if carrier["traceparent"] else None
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -4,8 +4,9 @@ aiohttp, chosen by measurement (load_tests/README.md). Foreign exceptions stop h
 """
 
 import asyncio
-import hashlib
+import hmac
 import re
+import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from inwit.errors import (
     FieldError,
     InvalidField,
     UpstreamError,
+    UpstreamRefused,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
@@ -119,9 +121,15 @@ class OpenAICompatible:
     """
 
     def __init__(
-        self, base_url: str, *, model: str | None = None, api_key: str | None = None
+        self,
+        base_url: str,
+        *,
+        model: str | None = None,
+        api_key: str | None = None,
+        cache_secret: bytes | None = None,
     ) -> None:
         self._base_url = base_url.rstrip("/")
+        self._cache_secret = cache_secret or secrets.token_bytes(32)
         self._model = model
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._session: aiohttp.ClientSession | None = None
@@ -132,7 +140,9 @@ class OpenAICompatible:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers=self._headers,
+            # Nothing compressed: an answer's size is then what it takes in memory.
+            headers=self._headers | {"Accept-Encoding": "identity"},
+            auto_decompress=False,
             # The pipeline's deadlines bound each call as a whole; this bounds only connecting.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
         )
@@ -169,11 +179,14 @@ class OpenAICompatible:
         choice = completion.choices[0]
         if choice.message.tool_calls:
             raise UpstreamError("The model called a tool, and no tools were offered to it.")
+        if choice.finish_reason not in ("stop", "length"):
+            # vLLM also says abort, error and repetition: what is there is no finished answer.
+            raise UpstreamError("The model server broke off its answer.")
         return Candidate(
             text=choice.message.content or "",
             reasoning=choice.message.reasoning or choice.message.reasoning_content or "",
             model=generation.model,
-            finish_reason="length" if choice.finish_reason == "length" else "stop",
+            finish_reason=choice.finish_reason,
             usage=_usage(completion),
         )
 
@@ -254,7 +267,8 @@ class OpenAICompatible:
         """Keep tenants out of each other's prefix cache; a review finds its own again."""
         if self.capabilities is None or not self.capabilities.cache_salt:
             return {}
-        return {"cache_salt": hashlib.sha256(b"inwit:" + tenant.encode()).hexdigest()}
+        salt = hmac.digest(self._cache_secret, tenant.encode(), "sha256")
+        return {"cache_salt": salt.hex()}
 
     async def _complete(self, body: dict[str, Any], *, repeatable: bool = False) -> _Completion:
         raw = await self._send("POST", "/chat/completions", body, repeatable=repeatable)
@@ -331,6 +345,11 @@ def _refusal(status: int, retry_after: str | None, raw: bytes) -> Exception:
         return UpstreamUnavailable("The model server refuses for now.", retry_after=seconds)
     if status in (401, 403):
         return UpstreamError("The model server refuses Inwit's credentials (INWIT_MODEL_API_KEY).")
+    if status in (400, 422):
+        return UpstreamRefused(
+            "The model server refuses this conversation: its chat template may not take these "
+            "roles in this order, or its settings not this length of answer."
+        )
     return UpstreamError(f"The model server answered {status}.")
 
 

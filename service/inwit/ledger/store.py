@@ -24,6 +24,10 @@ log = structlog.get_logger()
 
 _BATCH = 256
 
+_HEAD = sa.select(ENTRIES.c.sequence, ENTRIES.c.hash).order_by(ENTRIES.c.sequence.desc()).limit(1)
+_INSERT_ENTRIES = sa.insert(ENTRIES)
+_INSERT_CONTENTS = sa.insert(CONTENTS)
+
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
@@ -99,8 +103,7 @@ class LedgerStore:
 
 
 def _insert(connection: sa.Connection, batch: list[_Pending]) -> list[Receipt]:
-    newest = sa.select(ENTRIES.c.sequence, ENTRIES.c.hash).order_by(ENTRIES.c.sequence.desc())
-    head = connection.execute(newest.limit(1)).first()
+    head = connection.execute(_HEAD).first()
     sequence, previous = (head.sequence, head.hash) if head else (0, GENESIS)
     entries: list[dict[str, Any]] = []
     contents: list[dict[str, Any]] = []
@@ -115,9 +118,9 @@ def _insert(connection: sa.Connection, batch: list[_Pending]) -> list[Receipt]:
             contents.append({**row, "content": content})
         receipts.append(Receipt(sequence, pending.facts["id"], digest.hex(), previous.hex()))
         previous = digest
-    connection.execute(sa.insert(ENTRIES), entries)
+    connection.execute(_INSERT_ENTRIES, entries)
     if contents:
-        connection.execute(sa.insert(CONTENTS), contents)
+        connection.execute(_INSERT_CONTENTS, contents)
     return receipts
 
 

