@@ -9,7 +9,7 @@ INSTALL_INWIT := $(BIN)/python -m pip install --quiet --disable-pip-version-chec
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format vllm-test pins load clean
+.PHONY: help up test check format vllm-test docs pins load clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ vllm-test: $(VENV)/dev.stamp ## Prove the path on a real vLLM, on the CPU (2 min
 
 load: $(VENV)/dev.stamp ## Measure the gateway's own latency against a stub model
 	@$(BIN)/python -m load_tests.overhead
+
+docs: $(VENV)/dev.stamp ## Render the tables of docs/ from the code
+	@$(BIN)/python -m scripts.render_docs
 
 pins: $(VENV)/dev.stamp ## Compile requirements/*.txt anew from the ranges in pyproject.toml
 	@$(PIN) --extra postgres pyproject.toml requirements/build.in -o requirements/serve.txt

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Serves the model behind Inwit with vLLM on a GPU. README.md beside this file explains each flag.
-# Usage: MODEL=... INWIT_VLLM_API_KEY=... deploy/vllm/serve.sh [VLLM_FLAG...]
+# Usage: MODEL=... VLLM_API_KEY=... deploy/vllm/serve.sh [VLLM_FLAG...]
 set -euo pipefail
 
 : "${MODEL:?the folder or the name of the model to serve}"
-: "${INWIT_VLLM_API_KEY:?the key that the gateway presents to vLLM}"
+: "${VLLM_API_KEY:?the key that the gateway presents to vLLM}"
 
-export VLLM_API_KEY="$INWIT_VLLM_API_KEY" # in the environment, so that no process list shows it
+export VLLM_API_KEY # in the environment, so that no process list shows it
 export VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1
 
 flags=(

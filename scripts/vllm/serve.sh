@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Serves a checkpoint with vLLM on the CPU, on loopback, in place of this shell (exec).
 # Usage: scripts/vllm/serve.sh CHECKPOINT PORT [VLLM_FLAG...]
-# The environment is venv/ in $INWIT_CACHE_DIR (by default .cache/vllm).
+# The environment is venv/ in $VLLM_TEST_CACHE (by default .cache/vllm).
 # Ready when GET /health answers 200.
 set -euo pipefail
 
@@ -14,7 +14,7 @@ port="$2"
 shift 2
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
-cache="${INWIT_CACHE_DIR:-$root/.cache/vllm}"
+cache="${VLLM_TEST_CACHE:-$root/.cache/vllm}"
 venv="$cache/venv"
 if [ ! -x "$venv/bin/python" ]; then
   echo "no vLLM environment in $venv: make one with scripts/vllm/install.sh $venv" >&2

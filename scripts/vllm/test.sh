@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes what is missing of the vLLM environment and the checkpoint, then runs the tests against it.
 # Usage: scripts/vllm/test.sh GATEWAY_PYTHON [PYTEST_OPTION...]
-# All of it is kept in $INWIT_CACHE_DIR (by default .cache/vllm) for the next run.
+# All of it is kept in $VLLM_TEST_CACHE (by default .cache/vllm) for the next run.
 set -euo pipefail
 
 if [ $# -lt 1 ]; then
@@ -11,9 +11,9 @@ fi
 gateway_python="$1"
 shift
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-mkdir -p "${INWIT_CACHE_DIR:-.cache/vllm}"
-INWIT_CACHE_DIR="$(cd "${INWIT_CACHE_DIR:-.cache/vllm}" && pwd)"
-export INWIT_CACHE_DIR
+mkdir -p "${VLLM_TEST_CACHE:-.cache/vllm}"
+VLLM_TEST_CACHE="$(cd "${VLLM_TEST_CACHE:-.cache/vllm}" && pwd)"
+export VLLM_TEST_CACHE
 
 # Found, not imported: the package would import a llama.cpp binding that is not installed.
 gguf="$("$gateway_python" - <<'PYTHON'
@@ -26,7 +26,7 @@ print(pathlib.Path(spec.origin).with_name("SmolLM2-135M-Instruct.Q4_1.gguf"))
 PYTHON
 )"
 
-scripts/vllm/install.sh "$INWIT_CACHE_DIR/venv"
-"$INWIT_CACHE_DIR/venv/bin/python" scripts/vllm/checkpoint.py \
-  --gguf "$gguf" --out "$INWIT_CACHE_DIR/checkpoint"
+scripts/vllm/install.sh "$VLLM_TEST_CACHE/venv"
+"$VLLM_TEST_CACHE/venv/bin/python" scripts/vllm/checkpoint.py \
+  --gguf "$gguf" --out "$VLLM_TEST_CACHE/checkpoint"
 exec "$gateway_python" -m pytest -m vllm tests/vllm "$@"

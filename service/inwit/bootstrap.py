@@ -19,7 +19,7 @@ from inwit.auth import ApiKeys
 from inwit.clients.embedded.model import embedded_model
 from inwit.clients.embedded.redis import embedded_redis
 from inwit.clients.openai_compatible import Capabilities, OpenAICompatible
-from inwit.clients.redis import answers, connect_redis
+from inwit.clients.redis import answers, redis_client
 from inwit.config import Settings
 from inwit.errors import SetupError, UpstreamError
 from inwit.health import Health
@@ -142,9 +142,7 @@ async def _redis(settings: Settings, progress: Progress) -> AsyncGenerator[Redis
             progress("Valkey running")
         else:
             raise SetupError("Set INWIT_REDIS_URL, or INWIT_EMBEDDED_REDIS=1 for one of its own.")
-        client = connect_redis(url)
-        stack.push_async_callback(client.aclose)
-        yield client
+        yield await stack.enter_async_context(redis_client(url))
 
 
 @asynccontextmanager

@@ -16,9 +16,9 @@ from inwit import __version__
 from inwit.auth import ApiKeys, StoredKey
 from inwit.bootstrap import Gateway, open_database, prepare_data_dir
 from inwit.config import Settings, load_settings
-from inwit.errors import InwitError, Unauthorized
+from inwit.errors import InwitError, SetupError, Unauthorized
 from inwit.ledger import read
-from inwit.ledger.database import Database
+from inwit.ledger.database import Database, sqlite_file
 from inwit.ledger.verify import verify_chain
 from inwit.serve import serve as serve_gateway
 from inwit.telemetry import configure_logs
@@ -141,7 +141,7 @@ def ledger_show(
     async def work(database: Database) -> list[read.Story]:
         return await database.read(lambda connection: read.stories(connection, response_id))
 
-    stories = _with_database(work)
+    stories = _with_ledger(work)
     if not stories:
         raise SystemExit(f"The ledger holds nothing about {response_id}.")
     for story in stories:
@@ -152,7 +152,7 @@ def ledger_show(
 @ledger_app.command("verify")
 def ledger_verify() -> None:
     """Check every entry, link and commitment; exit 1 where something is broken."""
-    found = _with_database(lambda database: database.read(verify_chain))
+    found = _with_ledger(lambda database: database.read(verify_chain))
     for broken in found.breaks:
         typer.echo(f"entry {broken.sequence}: {broken.problem}")
     typer.echo(f"{found.entries} entries, {len(found.breaks)} breaks, head {found.head}")
@@ -233,6 +233,17 @@ def _roles(joined: str) -> list[KeyRole]:
     except ValueError as error:
         known = ", ".join(KeyRole)
         raise typer.BadParameter(f"known roles are {known}", param_hint="--roles") from error
+
+
+def _with_ledger(work: Callable[[Database], Awaitable[T]]) -> T:
+    """Like `_with_database`, for reading: a ledger that is not there is not made."""
+    settings = load_settings()
+    if settings.database_url is None and not sqlite_file(settings.data_dir).is_file():
+        raise SetupError(
+            f"There is no ledger in {settings.data_dir}. "
+            "Set INWIT_DATA_DIR or INWIT_DATABASE_URL as the gateway has it."
+        )
+    return _with_database(work)
 
 
 def _with_database(work: Callable[[Database], Awaitable[T]]) -> T:

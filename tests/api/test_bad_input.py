@@ -93,6 +93,15 @@ async def test_a_body_that_grows_past_the_limit_is_cut_off(make_caller: MakeCall
     assert sent < 80
 
 
+async def test_an_idempotency_key_is_refused_and_not_ignored(make_caller: MakeCaller) -> None:
+    caller = await make_caller()
+
+    answer = await caller.respond(**{"idempotency-key": "k1"})
+
+    assert answer.status_code == 501
+    assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
+
+
 async def test_text_parts_are_joined(make_caller: MakeCaller) -> None:
     model = FakeModel()
     caller = await make_caller(model)

@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 
 ROOT = Path(__file__).parents[2]
-CACHE = Path(os.environ.get("INWIT_CACHE_DIR", ROOT / ".cache" / "vllm")).resolve()
+CACHE = Path(os.environ.get("VLLM_TEST_CACHE", ROOT / ".cache" / "vllm")).resolve()
 CHECKPOINT = CACHE / "checkpoint"
 READY_WITHIN = 300.0  # seconds; 60 to 90 on two idle cores
 STOPPED_WITHIN = 20.0
@@ -43,7 +43,7 @@ class VllmServer:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [ROOT / "scripts" / "vllm" / "serve.sh", CHECKPOINT, str(self.port)],
-                env={**os.environ, "INWIT_CACHE_DIR": str(CACHE)},
+                env={**os.environ, "VLLM_TEST_CACHE": str(CACHE)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -58,7 +58,10 @@ def router(gateway: Gateway) -> APIRouter:
             request.headers.get("authorization"), KeyRole.RESPOND
         )
         body = await read_body(request, RespondRequest, gateway.settings.max_body_bytes)
-        if later := body.not_supported():
+        later = body.not_supported()
+        if "idempotency-key" in request.headers:
+            later.append("Idempotency-Key")
+        if later:
             errors = tuple(FieldError(name, "not served by this version") for name in later)
             raise NotSupportedYet("Leave out the fields named in `errors`.", errors)
         call = body.to_domain(principal, request_id(request))

