@@ -47,4 +47,5 @@ def _with_body_models(app: FastAPI) -> dict[str, Any]:
         [(RespondRequest, "validation"), (Problem, "serialization")], ref_template=_REFERENCE
     )
     document["components"]["schemas"].update(extra["$defs"])
+    document["components"]["securitySchemes"] = {"api_key": {"type": "http", "scheme": "bearer"}}
     return document

@@ -25,7 +25,17 @@ async def test_the_route_names_its_body_and_its_errors(make_caller: MakeCaller) 
 
     body = route["requestBody"]["content"]["application/json"]["schema"]
     assert body == {"$ref": "#/components/schemas/RespondRequest"}
+    assert route["security"] == [{"api_key": []}]
     assert {"200", "401", "403", "413", "422", "503"} <= route["responses"].keys()
+
+
+async def test_the_example_works_as_it_stands(make_caller: MakeCaller) -> None:
+    caller = await make_caller()
+    document = (await caller.http.get("/openapi.json")).json()
+
+    (example,) = document["components"]["schemas"]["RespondRequest"]["examples"]
+
+    assert (await caller.respond(example)).status_code == 200
 
 
 async def test_the_page_needs_nothing_from_elsewhere(make_caller: MakeCaller) -> None:

@@ -70,6 +70,7 @@ def _words(kind: str, message: str) -> str:
 
 
 def body_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The `openapi_extra` of a route that reads its body by `read_body`."""
+    """The `openapi_extra` of a route that takes an API key and reads its body by `read_body`."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    body = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return {"requestBody": body, "security": [{"api_key": []}]}

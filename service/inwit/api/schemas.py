@@ -14,6 +14,11 @@ class _Wire(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _example(model: type[BaseModel]) -> dict[str, Any]:
+    """An example of a whole object, from the examples of its fields."""
+    return {name: (field.examples or [None])[0] for name, field in model.model_fields.items()}
+
+
 class TextPart(_Wire):
     """One part of a message's content. Inwit takes text parts only."""
 
@@ -66,6 +71,18 @@ class MessageIn(_Wire):
 
 class RespondRequest(_Wire):
     """What `POST /v1/respond` takes."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "messages": [{"role": "user", "content": "How do tides work?"}],
+                    "max_tokens": 120,
+                    "temperature": 0,
+                }
+            ]
+        }
+    )
 
     messages: Annotated[list[MessageIn], Field(min_length=1)] = Field(
         description="The conversation so far, oldest first.",
@@ -248,8 +265,10 @@ class UsageOut(_Wire):
 class UsagesOut(_Wire):
     """What the response cost, generation and review apart."""
 
-    generation: UsageOut = Field(description="Writing the candidate.", examples=[{}])
-    review: UsageOut = Field(description="Judging it.", examples=[{}])
+    generation: UsageOut = Field(
+        description="Writing the candidate.", examples=[_example(UsageOut)]
+    )
+    review: UsageOut = Field(description="Judging it.", examples=[_example(UsageOut)])
 
 
 class ReceiptOut(_Wire):
@@ -270,15 +289,21 @@ class RespondResponse(_Wire):
     )
     action: Action = Field(description="What the policy decided.", examples=["allow"])
     model: str = Field(description="The model that wrote the candidate.", examples=["my-model"])
-    output: OutputMessage = Field(description="The text for the caller.", examples=[{}])
-    review: ReviewOut = Field(description="What was checked.", examples=[{}])
-    policy: PolicyOut = Field(description="The policy that decided.", examples=[{}])
-    usage: UsagesOut = Field(description="Tokens used.", examples=[{}])
+    output: OutputMessage = Field(
+        description="The text for the caller.", examples=[_example(OutputMessage)]
+    )
+    review: ReviewOut = Field(description="What was checked.", examples=[_example(ReviewOut)])
+    policy: PolicyOut = Field(
+        description="The policy that decided.", examples=[_example(PolicyOut)]
+    )
+    usage: UsagesOut = Field(description="Tokens used.", examples=[_example(UsagesOut)])
     timings_ms: dict[str, float] = Field(
         description="Milliseconds by stage, and in total.",
         examples=[{"generate": 812.4, "judge": 31.0, "record": 1.2, "total": 845.1}],
     )
-    receipt: ReceiptOut = Field(description="The entry in the ledger.", examples=[{}])
+    receipt: ReceiptOut = Field(
+        description="The entry in the ledger.", examples=[_example(ReceiptOut)]
+    )
 
 
 class ProblemField(_Wire):
