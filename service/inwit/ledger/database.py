@@ -39,7 +39,7 @@ class Database:
     """One engine, one writing thread and a few reading ones. Open it with `open`, then `close`."""
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(_with_driver(url), pool_size=_READERS + 1)
+        self._engine = _engine(_with_driver(url))
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _set_up_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
@@ -100,6 +100,16 @@ class Database:
 
 
 _CHAIN_LOCK = 0x1_1217  # any number, the same for every gateway
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    try:
+        return sa.create_engine(url, pool_size=_READERS + 1)
+    except ModuleNotFoundError as error:
+        raise SetupError(
+            f"INWIT_DATABASE_URL needs the wheel {error.name}, which is not installed: "
+            "pip install --require-hashes -r requirements/serve.txt."
+        ) from error
 
 
 def _with_driver(url: str) -> sa.URL:
