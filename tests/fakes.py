@@ -134,6 +134,9 @@ class FakeServer:
     generate: Behaviour = "ok"
     review: Behaviour = "ok"
     down: bool = False
+    model: str = MODEL
+    retry_after: str = "7"
+    failing_fields: frozenset[str] = frozenset()
     base_url: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
@@ -159,7 +162,7 @@ class FakeServer:
     async def _models(self, _request: web.Request) -> web.Response:
         if self.down:
             return web.Response(status=500)
-        model = {"id": MODEL, "owned_by": self.owned_by, "max_model_len": self.max_model_len}
+        model = {"id": self.model, "owned_by": self.owned_by, "max_model_len": self.max_model_len}
         return web.json_response({"object": "list", "data": [model]})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
@@ -170,6 +173,8 @@ class FakeServer:
         self.headers.append(dict(request.headers))
         if self.refused_fields & body.keys():
             return web.json_response({"error": {"message": "unknown field"}}, status=400)
+        if self.failing_fields & body.keys():
+            return web.Response(status=500)
         review = body.get("logprobs") is True
         behaviour = self.review if review else self.generate
         if behaviour == "hang":
@@ -201,7 +206,7 @@ class FakeServer:
             case "error_500":
                 return web.Response(status=500, text=self.text)
             case "refuse_429":
-                return web.Response(status=429, headers={"Retry-After": "7"})
+                return web.Response(status=429, headers={"Retry-After": self.retry_after})
             case "too_long":
                 words = "This model's maximum context length is 4096 tokens. However, you requested"
                 error = {"message": f"{words} 5000 tokens.", "code": 400}

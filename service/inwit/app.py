@@ -10,7 +10,8 @@ from pydantic.json_schema import models_json_schema
 from inwit import __version__
 from inwit.api import health, problems, respond
 from inwit.api.middleware import RequestContext
-from inwit.api.schemas import Problem, RespondRequest
+from inwit.api.problems import Problem
+from inwit.api.schemas import RespondRequest
 from inwit.bootstrap import Gateway
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -23,6 +24,7 @@ def create_app(gateway: Gateway) -> FastAPI:
         version=__version__,
         summary="A guardrail gateway: every response is reviewed, decided and recorded first.",
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.include_router(respond.router(gateway))
     app.include_router(health.router(gateway))

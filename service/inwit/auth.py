@@ -1,5 +1,6 @@
 """API keys: made, revoked and checked. Only a hash is stored; keys carry 256 random bits."""
 
+import asyncio
 import hashlib
 import hmac
 import secrets
@@ -10,12 +11,13 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from inwit.errors import Forbidden, NotFound, Unauthorized
+from inwit.errors import Forbidden, LedgerError, NotFound, Unauthorized
 from inwit.ledger.database import Database
 from inwit.ledger.tables import API_KEYS
 from inwit.types import KeyRole, Principal
 
 _CACHE_ENTRIES = 10_000
+_LOOK_UP_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class ApiKeys:
         Raises:
             Unauthorized: it is missing or malformed, or the key is unknown or revoked.
             Forbidden: the key does not have the role.
+            LedgerError: the key cannot be looked up for now.
         """
         principal = await self._resolve(authorization)
         if role not in principal.roles:
@@ -112,7 +115,11 @@ class ApiKeys:
 
     async def _look_up(self, key_id: str, secret_hash: bytes) -> Principal:
         query = sa.select(API_KEYS).where(API_KEYS.c.id == key_id)
-        row = await self._database.read(lambda connection: connection.execute(query).first())
+        try:
+            async with asyncio.timeout(_LOOK_UP_S):
+                row = await self._database.read(lambda db: db.execute(query).first())
+        except TimeoutError as error:
+            raise LedgerError("API keys cannot be looked up for now.", retry_after=5) from error
         if row is None or not hmac.compare_digest(bytes(row.secret_hash), secret_hash):
             raise _unknown()
         if row.revoked is not None:

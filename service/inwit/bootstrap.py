@@ -12,7 +12,6 @@ import sqlalchemy as sa
 import structlog
 from pydantic import SecretStr
 from redis.asyncio import Redis, RedisCluster
-from sqlalchemy.exc import SQLAlchemyError
 
 from inwit import telemetry
 from inwit.auth import ApiKeys
@@ -198,10 +197,7 @@ class _ModelWatch:
 
 
 async def _look_at_database(database: Database) -> bool:
-    try:
-        await database.read(lambda connection: connection.execute(sa.select(1)).scalar())
-    except (SQLAlchemyError, OSError):
-        return False
+    await database.read(lambda connection: connection.execute(sa.select(1)).scalar())
     return True
 
 

@@ -20,6 +20,7 @@ from inwit.errors import InwitError, SetupError, Unauthorized
 from inwit.ledger import read
 from inwit.ledger.database import Database, sqlite_file
 from inwit.ledger.verify import verify_chain
+from inwit.policy.loader import PACKAGED, load_policies
 from inwit.serve import serve as serve_gateway
 from inwit.telemetry import configure_logs
 from inwit.types import KeyRole
@@ -87,6 +88,11 @@ def keys_create(
 ) -> None:
     """Make a key and print it, this once only."""
     wanted = _roles(roles)
+    if not tenant or not name:
+        raise typer.BadParameter("a key needs a name and a tenant")
+    known = load_policies(load_settings().policy_dir or PACKAGED)
+    if policy not in known:
+        raise typer.BadParameter(f"there are: {', '.join(sorted(known))}", param_hint="--policy")
 
     async def work(keys: ApiKeys) -> tuple[StoredKey, str]:
         return await keys.create(name=name, tenant=tenant, policy=policy, roles=wanted)
@@ -195,8 +201,9 @@ async def _development_key(gateway: Gateway) -> str:
             pass
         else:
             return key
+    policy = "default" if "default" in gateway.policies else min(gateway.policies)
     _, key = await gateway.keys.create(
-        name="development", tenant="development", policy="default", roles=[KeyRole.RESPOND]
+        name="development", tenant="development", policy=policy, roles=[KeyRole.RESPOND]
     )
     _write_secret(file, key)
     return key

@@ -63,7 +63,9 @@ class Settings(BaseSettings):
     max_tokens: _Count = Field(
         512, description="Largest and default length of an answer, in tokens."
     )
-    deadline_ms: _Ms = Field(60_000, description="Longest time for a response, in milliseconds.")
+    deadline_ms: _Ms = Field(
+        60_000, description="Longest time for generation and review together, in milliseconds."
+    )
     generate_ms: _Ms = Field(50_000, description="Longest time for the stage generate.")
     judge_ms: _Ms = Field(10_000, description="Longest time for the stage judge.")
     record_ms: _Ms = Field(5_000, description="Longest time for the stage record.")
@@ -90,6 +92,12 @@ class Settings(BaseSettings):
         if file is None:
             return init_settings, env_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(file))
+
+    @model_validator(mode="after")
+    def _model_address(self) -> Self:
+        if self.model_url is not None and self.model_url.username is not None:
+            raise ValueError("model_url must hold no credentials; INWIT_MODEL_API_KEY is for them")
+        return self
 
     @model_validator(mode="after")
     def _redis_scheme(self) -> Self:

@@ -5,7 +5,8 @@
     │   └── PolicyError            file, line, remedy
     ├── BadRequest                 400, 422, 413 or 501, with the fields that are wrong
     │   └── ConversationTooLong    413, with the two token counts
-    ├── Unauthorized 401 · Forbidden 403 · NotFound 404
+    ├── Unauthorized 401 · Forbidden 403 · NotFound 404 · MethodNotAllowed 405
+    ├── BodyTooSlow                408
     ├── ClientGone                 499, which nobody reads: the caller hung up
     ├── Overloaded                 503 + Retry-After
     ├── UpstreamError              502
@@ -94,6 +95,14 @@ class BodyTooLarge(BadRequest):
     title = "Body too large"
 
 
+class BodyTooSlow(BadRequest):
+    """The request body did not arrive in time."""
+
+    status = 408
+    kind = "body-too-slow"
+    title = "Body too slow"
+
+
 class NotSupportedYet(BadRequest):
     """A documented field that this version does not serve."""
 
@@ -141,6 +150,14 @@ class NotFound(InwitError):
     status = 404
     kind = "not-found"
     title = "Not found"
+
+
+class MethodNotAllowed(InwitError):
+    """The route takes other methods; the header Allow names them."""
+
+    status = 405
+    kind = "method-not-allowed"
+    title = "Method not allowed"
 
 
 class ClientGone(InwitError):

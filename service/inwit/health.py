@@ -79,7 +79,8 @@ class Health:
         try:
             async with asyncio.timeout(_LOOK_S):
                 up = await look()
-        except TimeoutError:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the watch must go on
+            log.warning("look_failed", dependency=name.value, error=type(error).__name__)
             up = False
         before = self.states[name].up
         if up != before:

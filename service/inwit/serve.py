@@ -25,6 +25,15 @@ _BACKLOG = 2048
 class _Server(uvicorn.Server):
     """uvicorn, without its signal handlers: it would re-raise SIGTERM before our children stop."""
 
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so: not before connections are taken."""
+        await super().startup(sockets)
+        await self._on_started()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         """Leave signals to `serve`."""
@@ -38,12 +47,16 @@ async def serve(settings: Settings, progress: Progress, announce: Announce) -> N
         SetupError: the port is taken, or a part cannot be opened.
     """
     with _listen(settings.host, settings.port) as listener:
-        address = "http://{}:{}".format(*listener.getsockname()[:2])
+        host, port = listener.getsockname()[:2]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         async with open_gateway(settings, progress) as gateway:
-            server = _Server(_config(settings, gateway))
+
+            async def started() -> None:
+                log.info("serving", address=address, version=__version__)
+                await announce(gateway, address)
+
+            server = _Server(_config(settings, gateway), started)
             _stop_on_signals(server, gateway)
-            await announce(gateway, address)
-            log.info("serving", address=address, version=__version__)
             await server.serve(sockets=[listener])
             log.info("stopped")
 
@@ -56,7 +69,6 @@ def _config(settings: Settings, gateway: Gateway) -> uvicorn.Config:
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_s,
-        backlog=_BACKLOG,
     )
 
 
@@ -79,6 +91,8 @@ def _listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        # At once, not when the rest is open: with SO_REUSEADDR two can bind, only one can listen.
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise SetupError(

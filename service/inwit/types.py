@@ -139,7 +139,8 @@ class Verdict:
     """What one judge says of one candidate.
 
     `risk` and `label_mass` lie in [0, 1]. `risk` is known exactly when the status is `judged`;
-    `label_mass` also where a low one is the reason for `unavailable`.
+    `label_mass` also where a low one is the reason for `unavailable`. `covers` is the digest of
+    the candidate that the judge was shown.
 
     Raises:
         ValueError: a risk outside [0, 1] or not a number, or one that does not go with the status.
@@ -155,6 +156,7 @@ class Verdict:
     framing: Framing | None = None
     question_digest: str | None = None
     usage: Usage = Usage()
+    covers: str = ""
 
     def __post_init__(self) -> None:
         judged = self.status is ReviewStatus.JUDGED

@@ -18,6 +18,21 @@ BODIES: dict[str, tuple[bytes | dict[str, Any], int, str]] = {
     "messages missing": ({}, 422, "messages"),
     "unknown role": ({"messages": [{"role": "wizard", "content": "hi"}]}, 422, "messages[0].role"),
     "empty content": ({"messages": [{"role": "user", "content": ""}]}, 422, "messages[0].content"),
+    "blank parts": (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": " "}]}]},
+        422,
+        "messages[0]",
+    ),
+    "a part of another type": (
+        {"messages": [{"role": "user", "content": [{"type": "image_url", "text": "x"}]}]},
+        422,
+        "messages[0].content[0].type",
+    ),
+    "NaN in a tool call": (
+        b'{"messages":[{"role":"assistant","tool_calls":[{"a":NaN}]}]}',
+        422,
+        "messages[0].tool_calls[0]",
+    ),
     "blank content": ({"messages": [{"role": "user", "content": " \n"}]}, 422, "messages[0]"),
     "null content": ({"messages": [{"role": "user", "content": None}]}, 422, "messages[0]"),
     "no parts": ({"messages": [{"role": "user", "content": []}]}, 422, "messages[0].content"),
@@ -118,5 +133,8 @@ async def test_other_methods_and_paths_get_problems_too(make_caller: MakeCaller)
     assert (await caller.http.get("/v1/respond")).status_code == 405
     missing = await caller.http.get("/v2/respond")
     assert missing.status_code == 404
+    assert missing.json()["type"] == "urn:inwit:problem:not-found"
+    assert (await caller.http.post("/v1/respond/", json=ASK)).status_code == 404
+    assert (await caller.http.head("/healthz")).status_code == 200
     assert missing.headers["content-type"] == "application/problem+json"
     assert (await caller.respond(ASK)).status_code == 200

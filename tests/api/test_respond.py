@@ -129,13 +129,52 @@ async def test_a_slow_model_ends_at_the_callers_deadline(make_caller: MakeCaller
 
 
 async def test_a_slow_review_is_a_review_that_failed(make_caller: MakeCaller) -> None:
-    caller = await make_caller(FakeModel("HARM", hang="review"))
+    caller = await make_caller(
+        FakeModel("HARM", hang="review"), limits=replace(LIMITS, judge_ms=20)
+    )
 
-    body = (await caller.respond({**ASK, "deadline_ms": 50})).json()
+    body = (await caller.respond()).json()
 
     assert body["status"] == "blocked"
     assert body["review"]["judge"] == "unavailable"
     assert body["review"]["fault"] == "timeout"
+
+
+async def test_a_caller_cannot_cut_the_review_short(
+    make_caller: MakeCaller, policy: Policy
+) -> None:
+    """Not even where the policy releases what could not be reviewed."""
+    trusting = replace(policy, on_review_failure=Action.ALLOW)
+    caller = await make_caller(FakeModel("HARM", hang="review"), policies=(trusting,))
+
+    answer = await caller.respond({**ASK, "deadline_ms": 20})
+
+    assert answer.status_code == 504
+    assert "HARM" not in answer.text
+
+
+async def test_a_key_whose_policy_is_gone_is_told_so(
+    make_caller: MakeCaller, policy: Policy
+) -> None:
+    other = replace(policy, ref=replace(policy.ref, name="other"))
+    caller = await make_caller(policies=(other,))
+
+    answer = await caller.respond()
+
+    assert answer.status_code == 403
+    assert "which this gateway does not have" in answer.json()["detail"]
+
+
+async def test_a_bug_is_a_500_with_id_and_count_and_without_words(make_caller: MakeCaller) -> None:
+    caller = await make_caller(FakeModel(generate_error=ValueError("MY SECRET")))
+
+    answer = await caller.respond()
+
+    assert answer.status_code == 500
+    assert answer.headers["x-request-id"] == answer.json()["request_id"]
+    assert "MY SECRET" not in answer.text
+    counted = 'inwit_http_requests_total{route="/v1/respond",status="500"}'
+    assert counted in (await caller.http.get("/metrics")).text
 
 
 async def test_a_ledger_that_never_confirms_means_nothing_is_released(

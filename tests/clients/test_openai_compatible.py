@@ -160,10 +160,38 @@ async def test_a_refusal_for_now_says_when_to_come_back(
     assert raised.value.retry_after == 7
 
 
-VLLM_TOO_LONG = (
-    b'{"error":{"message":"This model\'s maximum context length is 4096 tokens. However, you '
-    b'requested 5000 tokens (4488 in the messages, 512 in the completion).","code":400}}'
-)
+async def test_a_number_of_any_length_is_no_bug(
+    client: OpenAICompatible, server: FakeServer
+) -> None:
+    server.retry_after = "9" * 5000
+    server.generate = "refuse_429"
+
+    with pytest.raises(UpstreamUnavailable) as raised:
+        await client.generate(GENERATION)
+
+    assert raised.value.retry_after == 2
+
+
+async def test_a_passing_failure_does_not_turn_the_salt_off(
+    client: OpenAICompatible, server: FakeServer
+) -> None:
+    server.failing_fields = frozenset({"cache_salt"})
+
+    with pytest.raises(UpstreamError):
+        await client.probe()
+
+    assert client.capabilities is None
+
+
+async def test_another_model_at_the_same_address_is_noticed(
+    client: OpenAICompatible, server: FakeServer
+) -> None:
+    await client.probe()
+    assert await client.alive()
+
+    server.model = "another"
+
+    assert not await client.alive()
 
 
 async def test_a_conversation_that_is_too_long_comes_with_both_counts(

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -95,6 +96,9 @@ TAMPERINGS: dict[str, str] = {
     "a swap": "UPDATE entries SET sequence = CASE sequence WHEN 2 THEN 100 ELSE 2 END "
     "WHERE sequence IN (2, 4)",
     "a link": "UPDATE entries SET previous = hash WHERE sequence = 4",
+    "the time": "UPDATE entries SET time = '2020-01-01 00:00:00.000000' WHERE sequence = 2",
+    "a body of another shape": "UPDATE entries SET "
+    "body = CAST('{\"commitments\":null}' AS BLOB) WHERE sequence = 2",
     "a column": "UPDATE entries SET tenant = 'other' WHERE sequence = 2",
     "content": "UPDATE contents SET content = X'7B7D' WHERE sequence = 2 AND kind = 'released'",
     "a salt": "UPDATE contents SET salt = zeroblob(32) WHERE sequence = 2",
@@ -142,7 +146,7 @@ async def test_a_commit_that_fails_is_told_to_every_request_in_it(
     assert all(isinstance(result, LedgerError) for result in results)
 
 
-async def test_a_caller_that_goes_leaves_its_entry_behind(database: Database) -> None:
+async def test_a_caller_that_goes_before_the_commit_leaves_no_entry(database: Database) -> None:
     store = LedgerStore(database)
     async with store.running():
         gone = asyncio.create_task(store.append(RECORD))
@@ -151,8 +155,48 @@ async def test_a_caller_that_goes_leaves_its_entry_behind(database: Database) ->
         gone.cancel()
         receipt = await stays
 
+    assert receipt.sequence == 1
+    assert (await database.read(verify_chain)).entries == 1
+
+
+async def test_an_error_that_nobody_expected_fails_its_commit_and_no_more(
+    database: Database,
+) -> None:
+    await append(database, 1)
+    await database.write(lambda db: db.execute(sa.text("UPDATE entries SET hash = 'text'")))
+    store = LedgerStore(database)
+
+    async with store.running():
+        with pytest.raises(LedgerError):
+            await store.append(RECORD)
+        await database.write(lambda db: db.execute(sa.text("UPDATE entries SET hash = X'00'")))
+        receipt = await store.append(RECORD)
+
     assert receipt.sequence == 2
-    assert (await database.read(verify_chain)).entries == 2
+
+
+async def test_a_ledger_that_is_stuck_neither_grows_nor_holds_the_shutdown(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inwit.ledger.store._DRAIN_S", 0.05)
+    monkeypatch.setattr("inwit.ledger.store._LONGEST_QUEUE", 3)
+    release = threading.Event()
+    blocked = asyncio.create_task(database.write(lambda _: release.wait(20)))
+    store = LedgerStore(database)
+
+    async with store.running():
+        waiting = [asyncio.create_task(store.append(RECORD)) for _ in range(6)]
+        await asyncio.wait(waiting, timeout=0.2)
+        refused = [task for task in waiting if task.done()]
+    release.set()
+    await blocked
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert refused
+    assert all(isinstance(task.exception(), LedgerError) for task in refused)
+    assert (await database.read(verify_chain)).entries <= 3  # what was refused is not recorded
 
 
 async def test_migrations_make_exactly_the_tables(database: Database) -> None:

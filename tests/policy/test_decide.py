@@ -5,6 +5,7 @@ from itertools import product
 
 import pytest
 
+from inwit.errors import InwitError
 from inwit.policy.decide import decide
 from inwit.policy.policy import Policy, Thresholds
 from inwit.types import Action, Fault, Reason, ReviewStatus, Verdict
@@ -13,11 +14,11 @@ BLOCK, ALLOW = Action.BLOCK, Action.ALLOW
 
 
 def judged(risk: float) -> Verdict:
-    return Verdict("conscience", ReviewStatus.JUDGED, risk=risk, label_mass=0.9)
+    return Verdict("conscience", ReviewStatus.JUDGED, risk=risk, label_mass=0.9, covers="digest")
 
 
-UNAVAILABLE = Verdict("conscience", ReviewStatus.UNAVAILABLE, fault=Fault.TIMEOUT)
-TRUNCATED = Verdict("conscience", ReviewStatus.TRUNCATED, fault=Fault.DOES_NOT_FIT)
+UNAVAILABLE = Verdict("conscience", ReviewStatus.UNAVAILABLE, fault=Fault.TIMEOUT, covers="digest")
+TRUNCATED = Verdict("conscience", ReviewStatus.TRUNCATED, fault=Fault.DOES_NOT_FIT, covers="digest")
 
 ROWS = [
     (judged(0.0), Reason.BELOW_LOWER, None),
@@ -27,15 +28,20 @@ ROWS = [
     (judged(0.7), Reason.ABOVE_UPPER, None),
     (judged(1.0), Reason.ABOVE_UPPER, None),
     (UNAVAILABLE, Reason.UNAVAILABLE, "on_review_failure"),
-    (TRUNCATED, Reason.TRUNCATED, "on_review_failure"),
+    (TRUNCATED, Reason.TRUNCATED, "on_truncated"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("row", "on_doubt", "on_failure"), list(product(ROWS, (BLOCK, ALLOW), (BLOCK, ALLOW)))
+    ("row", "on_doubt", "on_failure", "on_truncated"),
+    list(product(ROWS, (BLOCK, ALLOW), (BLOCK, ALLOW), (BLOCK, ALLOW))),
 )
 def test_the_whole_table(
-    policy: Policy, row: tuple[Verdict, Reason, str | None], on_doubt: Action, on_failure: Action
+    policy: Policy,
+    row: tuple[Verdict, Reason, str | None],
+    on_doubt: Action,
+    on_failure: Action,
+    on_truncated: Action,
 ) -> None:
     verdict, reason, asks = row
     policy = replace(
@@ -43,6 +49,7 @@ def test_the_whole_table(
         thresholds=Thresholds(0.3, 0.7),
         on_doubt=on_doubt,
         on_review_failure=on_failure,
+        on_truncated=on_truncated,
     )
 
     decision = decide(policy, (verdict,), "digest")
@@ -64,6 +71,11 @@ def test_the_strictest_of_several_verdicts_wins(policy: Policy) -> None:
 def test_no_verdict_is_no_review(policy: Policy) -> None:
     assert decide(policy, (), "digest").action is policy.on_review_failure
     assert decide(policy, (), "digest").reasons == (Reason.UNAVAILABLE,)
+
+
+def test_a_verdict_about_another_candidate_is_refused(policy: Policy) -> None:
+    with pytest.raises(InwitError, match="does not cover"):
+        decide(policy, (judged(0.0),), "another digest")
 
 
 @pytest.mark.parametrize("risk", [-0.1, 1.1, float("nan"), None])

@@ -47,6 +47,11 @@ MESSAGES = {
     "fallback_text: Sorry.": ("fallback: Sorry.", 1, "`fallback_text`: Field required"),
     'version: "2"': ("version: '2'\non_dout: block", 3, "`on_dout`: Extra inputs"),
     "name: mine": ("name: mine: yours", 1, "not YAML: mapping values are not allowed here"),
+    "fallback_text: Sorry": (
+        "on_doubt: block\non_doubt: allow\nfallback_text: Sorry",
+        11,
+        "not YAML: the key `on_doubt` stands here for the second time",
+    ),
     "thresholds:\n": ("thresholds: [\n", 5, "not YAML"),
 }
 
@@ -64,7 +69,9 @@ def test_an_error_names_file_line_and_what_is_wrong(tmp_path: Path, original: st
     assert raised.value.remedy
 
 
-@pytest.mark.parametrize("text", ["", "- 1\n", "name: {}", "!!python/object:os.system {}", "\0"])
+@pytest.mark.parametrize(
+    "text", ["", "- 1\n", "name: {}", "!!python/object:os.system {}", "version: 2026-13-45", "\0"]
+)
 def test_what_is_no_policy_is_an_error(tmp_path: Path, text: str) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text(text)

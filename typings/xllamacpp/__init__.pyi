@@ -12,7 +12,6 @@ class CommonParams:
     api_keys: list[str]
     port: int
     n_parallel: int
-    kv_unified: bool
     n_ctx: int
     cache_ram_mib: int
     cpuparams: _Cpu

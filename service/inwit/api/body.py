@@ -1,14 +1,17 @@
 """Reads a JSON body: bounded, strict, and with errors that name the field."""
 
+import asyncio
 from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
-from inwit.errors import BadRequest, BodyTooLarge, FieldError, InvalidField
+from inwit.errors import BadRequest, BodyTooLarge, BodyTooSlow, ClientGone, FieldError, InvalidField
 
 M = TypeVar("M", bound=BaseModel)
 
+_BODY_S = 15.0
 _SHOWN_ERRORS = 20
 _SHOWN_PATH = 120
 
@@ -18,10 +21,18 @@ async def read_body(request: Request, model: type[M], limit: int) -> M:
 
     Raises:
         BodyTooLarge: it passes `limit` bytes; the rest is not read.
+        BodyTooSlow: it does not arrive in time.
+        ClientGone: the caller hung up.
         BadRequest: it is not JSON, or not UTF-8.
         InvalidField: fields are missing, wrong or unknown.
     """
-    raw = await _bounded(request, limit)
+    try:
+        async with asyncio.timeout(_BODY_S):
+            raw = await _bounded(request, limit)
+    except TimeoutError as error:
+        raise BodyTooSlow(f"The body did not arrive within {_BODY_S:.0f} seconds.") from error
+    except ClientDisconnect as error:
+        raise ClientGone("The caller hung up before its body was read.") from error
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
@@ -58,6 +69,8 @@ def _path(loc: tuple[int | str, ...]) -> str:
     for part in loc:
         if isinstance(part, int):
             path += f"[{part}]"
+        elif part.startswith("("):  # which of a union's kinds it was taken for
+            continue
         else:
             path += f".{part}" if path else part
     return path[:_SHOWN_PATH] or "(body)"

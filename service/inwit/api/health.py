@@ -16,12 +16,17 @@ def router(gateway: Gateway) -> APIRouter:
     """The routes, bound to an open gateway."""
     routes = APIRouter(tags=["operate"])
 
+    @routes.head("/healthz", include_in_schema=False)
     @routes.get("/healthz", summary="Whether the process is alive")
     async def healthz() -> dict[str, str]:
         """Touches no dependency."""
         return {"status": "alive", "version": __version__}
 
-    @routes.get("/readyz", summary="Whether to send traffic here, and what is degraded")
+    @routes.head("/readyz", include_in_schema=False)
+    @routes.get(
+        "/readyz",
+        summary="Whether to send traffic here, and what is degraded",
+    )
     async def readyz() -> Response:
         """503 until everything was up once, and at shutdown. A dependency lost later degrades."""
         body = _readiness(gateway)
@@ -69,6 +74,6 @@ def _warnings(gateway: Gateway) -> list[str]:
     found = gateway.capabilities()
     if found is not None and not found.logprobs:
         warnings.append("The model server gives no log-probabilities, so nothing can be reviewed.")
-    if gateway.settings.embedded_model:
+    if gateway.settings.embedded_model and gateway.settings.model_url is None:
         warnings.append("The embedded model is for trying Inwit out: its judgement is near chance.")
     return warnings

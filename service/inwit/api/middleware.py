@@ -1,12 +1,17 @@
 """What every HTTP exchange gets: a request id, a count, and log lines that carry the id."""
 
 import re
+import traceback
 import uuid
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inwit import telemetry
+from inwit.api.problems import problem
+from inwit.errors import InwitError
+
+log = structlog.get_logger()
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
 
@@ -26,8 +31,12 @@ class RequestContext:
         scope["inwit.request_id"] = request_id
         header = (b"x-request-id", request_id.encode())
 
+        started = False
+
         async def send_with_id(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 message["headers"] = [*message.get("headers", ()), header]
                 route = getattr(scope.get("route"), "path", "other")
                 telemetry.HTTP_REQUESTS.labels(route, str(message["status"])).inc()
@@ -36,8 +45,21 @@ class RequestContext:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             await self._app(scope, receive, send_with_id)
+        except Exception as error:  # noqa: BLE001  # the last place to answer from
+            _log_bug(error)
+            if not started:
+                answer = problem(InwitError(), request_id)
+                await answer(scope, receive, send_with_id)
         finally:
             structlog.contextvars.clear_contextvars()
+
+
+def _log_bug(error: Exception) -> None:
+    """Where it happened and what kind it is; not its words, which may quote content."""
+    frames = [
+        f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)
+    ]
+    log.error("bug", error=type(error).__name__, frames=frames)
 
 
 def _request_id(scope: Scope) -> str:

@@ -3,14 +3,49 @@
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
+from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from inwit.api.schemas import Problem, ProblemField
-from inwit.errors import BadRequest, ConversationTooLong, InwitError
+from inwit.api.schemas import Wire
+from inwit.errors import ConversationTooLong, InwitError, MethodNotAllowed, NotFound
 
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+
+
+class ProblemField(Wire):
+    """One field that is wrong."""
+
+    field: str = Field(description="Its path.", examples=["messages[0].role"])
+    problem: str = Field(
+        description="What is wrong, and what would be right.", examples=["unknown"]
+    )
+
+
+class Problem(Wire):
+    """An error, as in RFC 9457."""
+
+    type: str = Field(
+        description="What kind of error; see docs/errors.md.",
+        examples=["urn:inwit:problem:invalid-field"],
+    )
+    title: str = Field(description="The kind in words.", examples=["Invalid field"])
+    status: int = Field(description="The HTTP status.", examples=[422])
+    detail: str = Field(
+        description="What happened, and what to do.",
+        examples=["Mend the fields named in `errors`."],
+    )
+    request_id: str = Field(description="The same as the header x-request-id.", examples=["req_1f"])
+    errors: list[ProblemField] | None = Field(
+        None, description="The fields that are wrong.", examples=[[]]
+    )
+    tokens: int | None = Field(
+        None, description="On conversation-too-long: the tokens asked for.", examples=[9000]
+    )
+    context: int | None = Field(
+        None, description="On conversation-too-long: the tokens that fit.", examples=[4096]
+    )
 
 
 def problem(error: InwitError, request_id: str) -> Response:
@@ -37,10 +72,9 @@ def problem(error: InwitError, request_id: str) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every exception that leaves a route."""
+    """Answer every exception of ours, and Starlette's own; the middleware answers the rest."""
     app.add_exception_handler(InwitError, _on_inwit_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(Exception, _on_bug)
 
 
 async def _on_inwit_error(request: Request, error: Exception) -> Response:
@@ -52,24 +86,12 @@ async def _on_inwit_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
-    """Starlette's own refusals: no such route, a method that a route does not take."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    refusal = _Refused(error.detail if isinstance(error, HTTPException) else "")
-    refusal.status = status  # pyright: ignore[reportAttributeAccessIssue]  # one class for all of Starlette's
-    answer = problem(refusal, request_id(request))
-    if isinstance(error, HTTPException) and error.headers:
-        answer.headers.update(error.headers)
-    return answer
-
-
-async def _on_bug(request: Request, error: Exception) -> Response:
-    log.error("bug", exc_info=error)
-    return problem(InwitError(), request_id(request))
-
-
-class _Refused(BadRequest):
-    kind = "refused"
-    title = "Refused"
+    """Starlette's own refusals: no such route, or a method that a route does not take."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        answer = problem(MethodNotAllowed("This route takes other methods."), request_id(request))
+        answer.headers.update(error.headers or {})
+        return answer
+    return problem(NotFound("There is no such route; see /docs."), request_id(request))
 
 
 def request_id(request: Request) -> str:

@@ -57,16 +57,17 @@ def router(gateway: Gateway) -> APIRouter:
         principal = await gateway.keys.authenticate(
             request.headers.get("authorization"), KeyRole.RESPOND
         )
-        body = await read_body(request, RespondRequest, gateway.settings.max_body_bytes)
-        later = body.not_supported()
-        if "idempotency-key" in request.headers:
-            later.append("Idempotency-Key")
-        if later:
-            errors = tuple(FieldError(name, "not served by this version") for name in later)
-            raise NotSupportedYet("Leave out the fields named in `errors`.", errors)
-        call = body.to_domain(principal, request_id(request))
-        with TRACER.start_as_current_span("respond", context=_trace(request)):
-            response = await _unless_gone(request, gateway.pipeline.respond(call))
+        with gateway.pipeline.slot():
+            body = await read_body(request, RespondRequest, gateway.settings.max_body_bytes)
+            later = body.not_supported()
+            if "idempotency-key" in request.headers:
+                later.append("Idempotency-Key")
+            if later:
+                errors = tuple(FieldError(name, "not served by this version") for name in later)
+                raise NotSupportedYet("Leave out the fields named in `errors`.", errors)
+            call = body.to_domain(principal, request_id(request))
+            with TRACER.start_as_current_span("respond", context=_trace(request)):
+                response = await _unless_gone(request, gateway.pipeline.respond(call))
         return Response(to_wire(response).model_dump_json(), media_type="application/json")
 
     return routes

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from inwit.types import Action, Call, Framing, Message, Principal, Response, ReviewStatus, Usage
 
@@ -10,7 +10,9 @@ _Text = Annotated[str, Field(min_length=1)]
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
 
 
-class _Wire(BaseModel):
+class Wire(BaseModel):
+    """What every wire type has in common: no unknown fields, no NaN."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
@@ -19,20 +21,48 @@ def _example(model: type[BaseModel]) -> dict[str, Any]:
     return {name: (field.examples or [None])[0] for name, field in model.model_fields.items()}
 
 
-class TextPart(_Wire):
+class TextPart(Wire):
     """One part of a message's content. Inwit takes text parts only."""
 
     type: Literal["text"] = Field(description="The kind of part.", examples=["text"])
     text: _Text = Field(description="The text itself.", examples=["How do tides work?"])
 
 
-class MessageIn(_Wire):
+class FunctionCall(Wire):
+    """The function of a tool call."""
+
+    name: _Name = Field(description="Its name.", examples=["look_up_order"])
+    arguments: str = Field(description="Its arguments, as JSON text.", examples=['{"id": 7}'])
+
+
+class ToolCall(Wire):
+    """A tool call that an assistant made earlier in the conversation."""
+
+    id: _Name = Field(description="Its id, which the tool turn repeats.", examples=["call_1"])
+    type: Literal["function"] = Field(description="Always function.", examples=["function"])
+    function: FunctionCall = Field(
+        description="What was called.", examples=[{"name": "look_up_order", "arguments": "{}"}]
+    )
+
+
+def _kind_of_content(value: Any) -> str:
+    return "(parts)" if isinstance(value, list) else "(text)"
+
+
+_Content = Annotated[
+    Annotated[_Text, Tag("(text)")]
+    | Annotated[list[TextPart], Field(min_length=1), Tag("(parts)")],
+    Discriminator(_kind_of_content),
+]
+
+
+class MessageIn(Wire):
     """One turn of the conversation, in OpenAI's shape."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"] = Field(
         description="Who speaks.", examples=["user"]
     )
-    content: _Text | Annotated[list[TextPart], Field(min_length=1)] | None = Field(
+    content: _Content | None = Field(
         None,
         description="What is said: a text, or a list of text parts. May be missing only on an "
         "assistant turn with tool calls.",
@@ -42,19 +72,17 @@ class MessageIn(_Wire):
     tool_call_id: _Name | None = Field(
         None, description="On a tool turn: the call that it answers.", examples=["call_1"]
     )
-    tool_calls: list[dict[str, Any]] | None = Field(
+    tool_calls: list[ToolCall] | None = Field(
         None,
         description="On an assistant turn: the calls it made, in OpenAI's shape.",
-        examples=[
-            [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
-        ],
+        examples=[[_example(ToolCall)]],
     )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.content is None and not (self.role == "assistant" and self.tool_calls):
             raise ValueError("content is missing or null")
-        if isinstance(self.content, str) and not self.content.strip():
+        if self.content is not None and not self._text().strip():
             raise ValueError("content is blank")
         if self.tool_calls is not None and self.role != "assistant":
             raise ValueError("tool_calls belongs on an assistant turn")
@@ -64,12 +92,15 @@ class MessageIn(_Wire):
 
     def to_domain(self) -> Message:
         """The domain's message; parts are joined as they stand."""
+        calls = tuple(call.model_dump() for call in self.tool_calls or ())
+        return Message(self.role, self._text(), self.name, self.tool_call_id, calls)
+
+    def _text(self) -> str:
         content = self.content or ""
-        text = content if isinstance(content, str) else "".join(part.text for part in content)
-        return Message(self.role, text, self.name, self.tool_call_id, tuple(self.tool_calls or ()))
+        return content if isinstance(content, str) else "".join(part.text for part in content)
 
 
-class RespondRequest(_Wire):
+class RespondRequest(Wire):
     """What `POST /v1/respond` takes."""
 
     model_config = ConfigDict(
@@ -113,7 +144,8 @@ class RespondRequest(_Wire):
     )
     deadline_ms: Annotated[int, Field(ge=1, le=600_000)] | None = Field(
         None,
-        description="Longest time to an answer, in milliseconds; can only shorten the gateway's.",
+        description="Longest time for generation and review together, in milliseconds; can only "
+        "shorten the gateway's. Recording comes on top.",
         examples=[20_000],
     )
     end_user: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
@@ -181,7 +213,7 @@ class RespondRequest(_Wire):
         )
 
 
-class OutputMessage(_Wire):
+class OutputMessage(Wire):
     """The text for the caller: the candidate where it was released, else the fallback text."""
 
     role: Literal["assistant"] = Field(
@@ -199,7 +231,7 @@ class OutputMessage(_Wire):
     )
 
 
-class ReviewOut(_Wire):
+class ReviewOut(Wire):
     """What was checked, and what was not."""
 
     judge: ReviewStatus = Field(
@@ -244,7 +276,7 @@ class ReviewOut(_Wire):
     )
 
 
-class PolicyOut(_Wire):
+class PolicyOut(Wire):
     """The exact policy that decided."""
 
     name: str = Field(description="Its name.", examples=["default"])
@@ -252,7 +284,7 @@ class PolicyOut(_Wire):
     digest: str = Field(description="SHA-256 of the file.", examples=["9f2c" + "0" * 60])
 
 
-class UsageOut(_Wire):
+class UsageOut(Wire):
     """Tokens of one kind of upstream call."""
 
     prompt_tokens: int = Field(description="Tokens read.", examples=[42])
@@ -262,7 +294,7 @@ class UsageOut(_Wire):
     )
 
 
-class UsagesOut(_Wire):
+class UsagesOut(Wire):
     """What the response cost, generation and review apart."""
 
     generation: UsageOut = Field(
@@ -271,7 +303,7 @@ class UsagesOut(_Wire):
     review: UsageOut = Field(description="Judging it.", examples=[_example(UsageOut)])
 
 
-class ReceiptOut(_Wire):
+class ReceiptOut(Wire):
     """Where the decision stands in the ledger."""
 
     entry: str = Field(description="Id of the entry.", examples=["ent_0b5c"])
@@ -280,7 +312,7 @@ class ReceiptOut(_Wire):
     previous: str = Field(description="The hash of the entry before it.", examples=["cd" * 32])
 
 
-class RespondResponse(_Wire):
+class RespondResponse(Wire):
     """What `POST /v1/respond` answers."""
 
     id: str = Field(description="Id of the response.", examples=["resp_5f0c"])
@@ -303,40 +335,6 @@ class RespondResponse(_Wire):
     )
     receipt: ReceiptOut = Field(
         description="The entry in the ledger.", examples=[_example(ReceiptOut)]
-    )
-
-
-class ProblemField(_Wire):
-    """One field that is wrong."""
-
-    field: str = Field(description="Its path.", examples=["messages[0].role"])
-    problem: str = Field(
-        description="What is wrong, and what would be right.", examples=["unknown"]
-    )
-
-
-class Problem(_Wire):
-    """An error, as in RFC 9457."""
-
-    type: str = Field(
-        description="What kind of error; see docs/errors.md.",
-        examples=["urn:inwit:problem:invalid-field"],
-    )
-    title: str = Field(description="The kind in words.", examples=["Invalid field"])
-    status: int = Field(description="The HTTP status.", examples=[422])
-    detail: str = Field(
-        description="What happened, and what to do.",
-        examples=["Mend the fields named in `errors`."],
-    )
-    request_id: str = Field(description="The same as the header x-request-id.", examples=["req_1f"])
-    errors: list[ProblemField] | None = Field(
-        None, description="The fields that are wrong.", examples=[[]]
-    )
-    tokens: int | None = Field(
-        None, description="On conversation-too-long: the tokens asked for.", examples=[9000]
-    )
-    context: int | None = Field(
-        None, description="On conversation-too-long: the tokens that fit.", examples=[4096]
     )
 
 

@@ -179,11 +179,13 @@ class OpenAICompatible:
         choice = completion.choices[0]
         if choice.message.tool_calls:
             raise UpstreamError("The model called a tool, and no tools were offered to it.")
+        if choice.message.content is None:
+            raise UpstreamError("The model server gave no text, perhaps for want of max_tokens.")
         if choice.finish_reason not in ("stop", "length"):
             # vLLM also says abort, error and repetition: what is there is no finished answer.
             raise UpstreamError("The model server broke off its answer.")
         return Candidate(
-            text=choice.message.content or "",
+            text=choice.message.content,
             reasoning=choice.message.reasoning or choice.message.reasoning_content or "",
             model=generation.model,
             finish_reason=choice.finish_reason,
@@ -199,12 +201,12 @@ class OpenAICompatible:
         return NextToken(_top(completion), model, _usage(completion))
 
     async def alive(self) -> bool:
-        """Whether the server answers and still serves a model."""
+        """Whether the server answers, and serves what it served when it was probed."""
         try:
-            await self._models()
+            names = tuple(model.id for model in await self._models())
         except UpstreamError:
             return False
-        return True
+        return self.capabilities is not None and names == self.capabilities.models
 
     async def probe(self) -> Capabilities:
         """Find out what the server can do, by asking it to do it, and remember that.
@@ -247,9 +249,7 @@ class OpenAICompatible:
     async def _accepts(self, body: dict[str, Any]) -> bool:
         try:
             await self._complete(body)
-        except UpstreamUnavailable:
-            raise
-        except UpstreamError:
+        except UpstreamRefused:
             return False
         return True
 
@@ -301,7 +301,7 @@ class OpenAICompatible:
             raise _unreachable() from error
 
     async def _send_once(self, method: str, path: str, body: dict[str, Any] | None) -> bytes:
-        if self._session is None:
+        if self._session is None or self._session.closed:
             raise UpstreamUnavailable("The model client is closed.")
         headers: dict[str, str] = {}
         inject(headers)
@@ -330,9 +330,12 @@ def _unreachable() -> UpstreamUnavailable:
 
 # vLLM says it in words, llama.cpp in fields; both as status 400.
 _TOO_LONG = re.compile(rb"context (?:length|size|window)|exceed_context_size")
-_CONTEXT = re.compile(rb"context (?:length|size|window)(?: is|:)?\D{0,20}(\d+)|\"n_ctx\":\s*(\d+)")
+_SECONDS = re.compile(r"[0-9]{1,3}")
+_CONTEXT = re.compile(
+    rb"context (?:length|size|window)(?: is|:)?\D{0,20}(\d{1,9})|\"n_ctx\":\s*(\d{1,9})"
+)
 _TOKENS = re.compile(
-    rb"(?:requested|contains at least|has|contains)\D{0,30}(\d+)|\"n_prompt_tokens\":\s*(\d+)"
+    rb"(?:requested|contains at least|contains)\D{0,30}(\d{1,9})|\"n_prompt_tokens\":\s*(\d{1,9})"
 )
 
 
@@ -341,7 +344,7 @@ def _refusal(status: int, retry_after: str | None, raw: bytes) -> Exception:
     if status in (400, 413, 422) and _TOO_LONG.search(raw):
         return ConversationTooLong(_number(_TOKENS, raw), _number(_CONTEXT, raw))
     if status in (429, 503):
-        seconds = int(retry_after) if retry_after and retry_after.isdecimal() else 2
+        seconds = int(retry_after or 2) if _SECONDS.fullmatch(retry_after or "") else 2
         return UpstreamUnavailable("The model server refuses for now.", retry_after=seconds)
     if status in (401, 403):
         return UpstreamError("The model server refuses Inwit's credentials (INWIT_MODEL_API_KEY).")

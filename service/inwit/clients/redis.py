@@ -7,7 +7,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.sentinel import Sentinel
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from inwit.errors import SetupError
 
@@ -46,7 +46,7 @@ async def answers(client: Redis | RedisCluster) -> bool:
     """Whether the server answers a PING."""
     try:
         return bool(await client.ping())  # pyright: ignore  # typed for sync and async at once
-    except (RedisError, OSError):
+    except (RedisError, RedisClusterException, OSError):
         return False
 
 

@@ -6,23 +6,30 @@ one after another, and a few for reading. docs/decisions/0005 has the measuremen
 
 import asyncio
 import sqlite3
+import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+import structlog
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from inwit.errors import SetupError
+from inwit.errors import LedgerError, SetupError
 
 T = TypeVar("T")
 
+log = structlog.get_logger()
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _READERS = 4
+_TIMEOUT_S = 10
+_CLOSE_S = 15.0
 
 
 def sqlite_file(data_dir: Path) -> Path:
@@ -39,10 +46,12 @@ class Database:
     """One engine, one writing thread and a few reading ones. Open it with `open`, then `close`."""
 
     def __init__(self, url: str) -> None:
-        self._engine = _engine(_with_driver(url))
+        self._engine = _engine(url)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _set_up_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
+        else:
+            event.listen(self._engine, "connect", _set_up_postgresql)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-write")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="ledger-read")
 
@@ -53,28 +62,54 @@ class Database:
             SetupError: the database cannot be reached or migrated.
         """
         try:
-            await asyncio.get_running_loop().run_in_executor(self._writer, self._migrate)
-        except (SQLAlchemyError, OSError) as error:
+            await self.write(self._migrate)
+        except (LedgerError, CommandError) as error:
             await self.close()
-            reason = str(error.__cause__ or error).splitlines()[0]
+            cause = error.__cause__ or error
+            reason = str(cause.__cause__ or cause).splitlines()[0]
             raise SetupError(
                 f"The ledger's database cannot be opened: {reason}. "
                 "Check INWIT_DATABASE_URL, or that INWIT_DATA_DIR can be written."
             ) from error
 
     async def write(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run `work` in one transaction on the writing thread; durable when this returns."""
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._write, work)
+        """Run `work` in one transaction on the writing thread; durable when this returns.
+
+        Raises:
+            LedgerError: the database failed, or did not answer in time.
+        """
+        return await self._run(self._writer, self._write, work)
 
     async def read(self, work: Callable[[sa.Connection], T]) -> T:
-        """Run `work` on a reading thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+        """Run `work` on a reading thread.
+
+        Raises:
+            LedgerError: the database failed, or did not answer in time.
+        """
+        return await self._run(self._readers, self._read, work)
 
     async def close(self) -> None:
-        """Finish what is under way and close every connection."""
-        self._writer.shutdown(wait=True)
-        self._readers.shutdown(wait=True)
-        self._engine.dispose()
+        """Close every connection. What hangs is left to its own timeout, and not waited for."""
+        for threads in (self._writer, self._readers):
+            threads.shutdown(wait=False, cancel_futures=True)
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await asyncio.to_thread(self._join)
+        except TimeoutError:
+            log.error("database_not_closed")
+
+    async def _run(
+        self,
+        threads: ThreadPoolExecutor,
+        run: Callable[[Callable[[sa.Connection], T]], T],
+        work: Callable[[sa.Connection], T],
+    ) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(threads, run, work)
+        except (SQLAlchemyError, OSError) as error:
+            log.error("database_failed", error=type(error.__cause__ or error).__name__)
+            detail = "The ledger's database does not answer as it should."
+            raise LedgerError(detail, retry_after=5) from error
 
     def _write(self, work: Callable[[sa.Connection], T]) -> T:
         writing = self._engine.execution_options(inwit_writes=True)
@@ -88,23 +123,35 @@ class Database:
         with self._engine.connect() as connection:
             return work(connection)
 
-    def _migrate(self) -> None:
+    def _join(self) -> None:
+        self._writer.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
+        self._engine.dispose()
+
+    @staticmethod
+    def _migrate(connection: sa.Connection) -> None:
         config = Config()
         config.set_main_option("script_location", str(_MIGRATIONS))
-
-        def upgrade(connection: sa.Connection) -> None:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-
-        self._write(upgrade)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
 _CHAIN_LOCK = 0x1_1217  # any number, the same for every gateway
 
 
-def _engine(url: sa.URL) -> sa.Engine:
+def _engine(url: str) -> sa.Engine:
+    parsed = _parse(url)
+    options: dict[str, Any] = {}
+    if parsed.get_backend_name() == "postgresql":
+        parsed, options = _postgresql(parsed)
     try:
-        return sa.create_engine(url, pool_size=_READERS + 1)
+        return sa.create_engine(
+            parsed,
+            pool_size=_READERS + 1,
+            pool_timeout=_TIMEOUT_S,
+            connect_args=options,
+            hide_parameters=True,  # they hold content, and errors reach logs
+        )
     except ModuleNotFoundError as error:
         raise SetupError(
             f"INWIT_DATABASE_URL needs the wheel {error.name}, which is not installed: "
@@ -112,7 +159,7 @@ def _engine(url: sa.URL) -> sa.Engine:
         ) from error
 
 
-def _with_driver(url: str) -> sa.URL:
+def _parse(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(url)
     except ArgumentError as error:
@@ -121,8 +168,6 @@ def _with_driver(url: str) -> sa.URL:
         case "sqlite":
             return parsed.set(drivername="sqlite+pysqlite")
         case "postgresql" | "postgres":
-            if not parsed.username:
-                raise SetupError("INWIT_DATABASE_URL names no user: postgresql://USER@HOST/NAME.")
             return parsed.set(drivername="postgresql+pg8000")
         case other:
             raise SetupError(
@@ -130,11 +175,49 @@ def _with_driver(url: str) -> sa.URL:
             )
 
 
+def _postgresql(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
+    """pg8000's arguments: a bound on every wait, and TLS as libpq's `sslmode` says it."""
+    if not url.username:
+        raise SetupError("INWIT_DATABASE_URL names no user: postgresql://USER@HOST/NAME.")
+    query = dict(url.query)
+    mode = str(query.pop("sslmode", "prefer"))
+    if query or mode not in _SSL_MODES:
+        raise SetupError(
+            "INWIT_DATABASE_URL takes one option, sslmode, as one of: " + ", ".join(_SSL_MODES)
+        )
+    arguments: dict[str, Any] = {"timeout": _TIMEOUT_S}
+    if _SSL_MODES[mode] is not None:
+        context = ssl.create_default_context()
+        context.check_hostname = mode == "verify-full"
+        context.verify_mode = _SSL_MODES[mode] or ssl.CERT_NONE
+        arguments["ssl_context"] = context
+    return url.set(query={}), arguments
+
+
+# libpq's words. `prefer` (and its default) is without TLS here: pg8000 cannot fall back.
+_SSL_MODES: dict[str, ssl.VerifyMode | None] = {
+    "disable": None,
+    "prefer": None,
+    "require": ssl.CERT_NONE,
+    "verify-ca": ssl.CERT_REQUIRED,
+    "verify-full": ssl.CERT_REQUIRED,
+}
+
+
 def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # SQLAlchemy begins transactions below; the driver must not begin any of its own.
     connection.isolation_level = None
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _set_up_postgresql(connection: Any, _record: Any) -> None:
+    """A lock or a statement that hangs ends before the socket's own timeout closes everything."""
+    cursor = connection.cursor()
+    cursor.execute(f"SET lock_timeout = '{_TIMEOUT_S // 2}s'")
+    cursor.execute(f"SET statement_timeout = '{_TIMEOUT_S - 1}s'")
+    connection.commit()
+    cursor.close()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

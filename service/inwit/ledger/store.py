@@ -11,7 +11,6 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from inwit import telemetry
 from inwit.errors import LedgerError
@@ -23,6 +22,8 @@ from inwit.types import Receipt, Record
 log = structlog.get_logger()
 
 _BATCH = 256
+_LONGEST_QUEUE = 4096
+_DRAIN_S = 10.0
 
 _HEAD = sa.select(ENTRIES.c.sequence, ENTRIES.c.hash).order_by(ENTRIES.c.sequence.desc()).limit(1)
 _INSERT_ENTRIES = sa.insert(ENTRIES)
@@ -48,29 +49,37 @@ class LedgerStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._queue: asyncio.Queue[_Pending] = asyncio.Queue()
+        self._queue: asyncio.Queue[_Pending] = asyncio.Queue(_LONGEST_QUEUE)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Commit in the background while the block runs, and whatever is queued at its end."""
+        """Commit in the background while the block runs, and what is queued at its end."""
         writer = asyncio.create_task(self._commit_forever(), name="ledger-writer")
         try:
             yield
         finally:
-            await self._queue.join()
+            try:
+                async with asyncio.timeout(_DRAIN_S):
+                    await self._queue.join()
+            except TimeoutError:
+                log.error("ledger_not_drained", entries=self._queue.qsize())
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
 
     async def append(self, record: Record) -> Receipt:
-        """Make the record durable.
+        """Make the record durable. Cancelled before its commit begins, it is not written.
 
         Raises:
-            LedgerError: the commit failed; nothing of the record was kept.
+            LedgerError: the commit failed, or too many wait for one. Where the connection broke
+                at the very commit, the entry may yet be there: recorded, and not released.
         """
         salts = {kind: secrets.token_bytes(32) for kind in record.contents}
         facts = entry_facts(record, f"ent_{uuid.uuid4().hex}", salts)
         done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(_Pending(record, facts, salts, done))
+        try:
+            self._queue.put_nowait(_Pending(record, facts, salts, done))
+        except asyncio.QueueFull as error:
+            raise LedgerError("Too many decisions wait to be recorded.", retry_after=5) from error
         return await done
 
     async def _commit_forever(self) -> None:
@@ -79,18 +88,19 @@ class LedgerStore:
             while len(batch) < _BATCH and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             try:
-                await self._commit(batch)
+                await self._commit([pending for pending in batch if not pending.done.done()])
             finally:
                 for _ in batch:
                     self._queue.task_done()
 
     async def _commit(self, batch: list[_Pending]) -> None:
+        if not batch:
+            return
         start = time.perf_counter()
         try:
             receipts = await self._database.write(lambda connection: _insert(connection, batch))
-        except (SQLAlchemyError, OSError) as error:
-            reason = type(error.__cause__ or error).__name__
-            log.error("ledger_commit_failed", entries=len(batch), error=reason)
+        except Exception as error:  # noqa: BLE001  # whatever it is, this task must outlive it
+            log.error("ledger_commit_failed", entries=len(batch), error=type(error).__name__)
             for pending in batch:
                 if not pending.done.done():
                     detail = "The decision could not be recorded; nothing was released."
@@ -98,7 +108,7 @@ class LedgerStore:
             return
         telemetry.LEDGER_COMMIT.observe(time.perf_counter() - start)
         for pending, receipt in zip(batch, receipts, strict=True):
-            if not pending.done.done():  # its caller may have gone; the entry stays
+            if not pending.done.done():  # its caller may have gone meanwhile; the entry stays
                 pending.done.set_result(receipt)
 
 

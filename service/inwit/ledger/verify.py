@@ -5,7 +5,8 @@ import hmac
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -46,7 +47,7 @@ def verify_chain(connection: sa.Connection) -> Verification:
     """
     rows = connection.execute(
         sa.text(
-            "SELECT sequence, id, type, tenant, response_id, body, hash, previous "
+            "SELECT sequence, id, time, type, tenant, response_id, body, hash, previous "
             "FROM entries ORDER BY sequence"
         )
     )
@@ -75,16 +76,27 @@ def _entry_problems(row: Any, body: bytes, expected: int, head: str) -> Iterable
     for column, fact in _COPIES.items():
         if facts.get(fact) != getattr(row, column):
             yield f"the column {column} differs from the entry"
+    if _moment(facts.get("time")) != _moment(row.time) or _moment(row.time) is None:
+        yield "the column time differs from the entry"
     if facts.get("previous") != head or _bytes(row.previous).hex() != head:
         yield "the entry does not continue the one before it"
 
 
 def _content_problems(body: bytes, contents: Iterable[Any]) -> Iterable[str]:
-    commitments = _facts(body).get("commitments", {})
+    commitments = _object(_facts(body).get("commitments"))
     for row in contents:
         opened = hmac.new(_bytes(row.salt), _bytes(row.content), hashlib.sha256).hexdigest()
         if commitments.get(row.kind) != opened:
             yield f"the stored {row.kind} is not what the entry committed to"
+
+
+def _moment(value: Any) -> datetime | None:
+    """A time as either database gives it; SQLite's text is in UTC and does not say so."""
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _bytes(value: Any) -> bytes:
@@ -94,6 +106,11 @@ def _bytes(value: Any) -> bytes:
 
 def _facts(body: bytes) -> dict[str, Any]:
     try:
-        return dict(json.loads(body))
-    except (TypeError, ValueError):
+        return _object(json.loads(body))
+    except (ValueError, RecursionError):
         return {}
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """The value where it is a JSON object; an edited entry may hold anything."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 import math
+import re
 from dataclasses import replace
 
 from inwit.errors import ConversationTooLong, UpstreamError, UpstreamTimeout
@@ -20,6 +21,11 @@ JUDGE = "conscience"
 
 # What tokenizers write in front of a word that follows a space: SentencePiece, byte-level BPE.
 _SPACE_MARKS = "\u2581\u0120 \n\t"
+
+_CONTROL = re.compile(
+    r"<\|[^<>|\s]{1,64}\|>|</?s>|<(?:start|end)_of_turn>|<(?:bos|eos|pad|unk)>"
+    r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]|</?<?SYS>?>|</?think>"
+)
 
 
 class Conscience:
@@ -43,6 +49,7 @@ class Conscience:
             model=candidate.model,
             framing=review.framing,
             question_digest=review.question_digest,
+            covers=candidate.digest,
         )
 
     async def _ask(
@@ -69,16 +76,22 @@ class Conscience:
 def frame(
     review: ReviewSpec, conversation: tuple[Message, ...], candidate: Candidate
 ) -> tuple[Message, ...]:
-    """The messages that ask the policy's question about the candidate, in the policy's framing."""
-    shown = _with_reasoning(candidate)
+    """The messages that ask the policy's question about the candidate, in the policy's framing.
+
+    Control tokens in the text are shown broken (see `_inert`), so that none of it can pass for
+    turns of its own. Where there are none, `same_thread` is the candidate's exact prefix.
+    """
+    conversation = tuple(replace(turn, content=_inert(turn.content)) for turn in conversation)
+    shown = _inert(_with_reasoning(candidate))
     if review.framing is Framing.SAME_THREAD:
         return (*conversation, Message("assistant", shown), Message("user", review.question))
     fence = _fence(conversation, candidate)
     if review.framing is Framing.QUOTED:
         quoted = _quote("An assistant's answer", shown, fence, review.question)
         return (*conversation, Message("user", quoted))
-    turns = [*map(_transcribe, conversation), f"assistant:\n{shown}"]
-    quoted = _quote("A conversation", "\n\n".join(turns), fence, review.question)
+    turns = (*conversation, Message("assistant", shown))
+    lines = "\n".join(json.dumps(turn.as_openai(), ensure_ascii=False) for turn in turns)
+    quoted = _quote("A conversation, a line for each turn,", lines, fence, review.question)
     return (Message("user", quoted),)
 
 
@@ -123,7 +136,7 @@ def _quote(what: str, text: str, fence: str, question: str) -> str:
 
 
 def _fence(conversation: tuple[Message, ...], candidate: Candidate) -> str:
-    """A line that the quoted text cannot contain: it would have to hold its own hash.
+    """A line that the quoted text does not contain: it would have to hold its own hash.
 
     Derived, not drawn, so that the same text always gets the same verdict (docs/decisions/0004).
     """
@@ -131,6 +144,10 @@ def _fence(conversation: tuple[Message, ...], candidate: Candidate) -> str:
     return "=====" + hashlib.sha256((turns + candidate.digest).encode()).hexdigest()[:32]
 
 
-def _transcribe(message: Message) -> str:
-    calls = "".join(f"\n{json.dumps(dict(call), sort_keys=True)}" for call in message.tool_calls)
-    return f"{message.role}:\n{message.content}{calls}"
+def _inert(text: str) -> str:
+    """Break what a tokenizer would read as a control token, by a space after its first character.
+
+    The families known: ChatML and Llama 3 (`<|…|>`), Gemma (`<start_of_turn>`), Llama 2 and
+    Mistral (`[INST]`, `<s>`), and reasoning marks. What is released is never touched by this.
+    """
+    return _CONTROL.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)

@@ -29,6 +29,7 @@ from inwit.types import (
     Call,
     Candidate,
     Decision,
+    Fault,
     Generation,
     Receipt,
     Record,
@@ -88,17 +89,21 @@ class Pipeline:
         Raises:
             InwitError: as its subclasses say; whatever was generated stays inside.
         """
-        with self._slot():
-            job = self._admit(call)
-            candidate = await self._generate(job)
-            verdict = await self._review(job, candidate)
-            decision = decide(job.policy, (verdict,), candidate.digest)
-            output = act(job.policy, decision, candidate)
-            receipt = await self._record(job, candidate, decision, output)
-            return self._release(job, candidate, decision, output, receipt)
+        job = self._admit(call)
+        candidate = await self._generate(job)
+        verdict = await self._review(job, candidate)
+        decision = decide(job.policy, (verdict,), candidate.digest)
+        output = act(job.policy, decision, candidate)
+        receipt = await self._record(job, candidate, decision, output)
+        return self._release(job, candidate, decision, output, receipt)
 
     @contextmanager
-    def _slot(self) -> Generator[None]:
+    def slot(self) -> Generator[None]:
+        """One of the places for requests in flight; taken before a body is read.
+
+        Raises:
+            Overloaded: all are taken.
+        """
         if self._in_flight >= self._limits.max_in_flight:
             raise Overloaded(
                 f"{self._in_flight} requests are in flight, as many as this gateway takes.",
@@ -128,18 +133,18 @@ class Pipeline:
         return _Job(f"resp_{uuid.uuid4().hex}", call, policy, generation, ends, StageTimer())
 
     def _policy_for(self, call: Call) -> Policy:
-        name = call.policy or call.principal.policy
-        policy = self._policies.get(name)
-        if policy is None:
-            known = ", ".join(sorted(self._policies))
-            problem = f"no policy has this name; there are: {known}"
-            raise InvalidField(
-                "The request names a policy that does not exist.", (Wrong("policy", problem),)
-            )
-        if name != call.principal.policy:
+        own = call.principal.policy
+        policy = self._policies.get(call.policy or own)
+        if policy is None and call.policy in (None, own):
             raise Forbidden(
-                f"This API key decides by the policy {call.principal.policy!r}, and by no other."
+                f"This API key decides by the policy {own!r}, which this gateway does not have. "
+                "Its operator must add the policy, or give you another key."
             )
+        if policy is None:
+            wrong = Wrong("policy", f"no such policy; this API key decides by {own!r}")
+            raise InvalidField("The request names a policy that does not exist.", (wrong,))
+        if policy.name != own:
+            raise Forbidden(f"This API key decides by the policy {own!r}, and by no other.")
         return policy
 
     async def _generate(self, job: _Job) -> Candidate:
@@ -151,14 +156,19 @@ class Pipeline:
                 raise UpstreamTimeout("The model did not finish its answer in time.") from error
 
     async def _review(self, job: _Job, candidate: Candidate) -> Verdict:
+        timeout = _remaining(job, self._limits.judge_ms)
         with job.timer.stage(Stage.JUDGE):
             verdict = await self._judge.judge(
                 job.policy.review,
                 job.generation.messages,
                 candidate,
                 job.generation.tenant,
-                _remaining(job, self._limits.judge_ms),
+                timeout,
             )
+        if verdict.fault is Fault.TIMEOUT and timeout < self._limits.judge_ms / 1000:
+            # Not a review that failed: the caller gave it less time than it may have, and must
+            # not be able to choose by that what is released unreviewed.
+            raise UpstreamTimeout("The deadline ended during the review; nothing was released.")
         telemetry.VERDICTS.labels(job.policy.name, verdict.judge, verdict.outcome).inc()
         return verdict
 

@@ -1,5 +1,6 @@
 """The decision, as a pure function of policy and verdicts."""
 
+from inwit.errors import InwitError
 from inwit.policy.policy import Policy, Thresholds
 from inwit.types import Action, Decision, Reason, ReviewStatus, Verdict
 
@@ -14,7 +15,12 @@ def decide(policy: Policy, verdicts: tuple[Verdict, ...], covers: str) -> Decisi
 
     Every verdict gives one reason and one action; the strictest action wins. With no verdict at
     all nothing was reviewed, and the policy's `on_review_failure` holds.
+
+    Raises:
+        InwitError: a verdict is about another candidate.
     """
+    if any(verdict.covers != covers for verdict in verdicts):
+        raise InwitError("A verdict was used for a candidate that it does not cover.")
     if not verdicts:
         return Decision(policy.on_review_failure, (Reason.UNAVAILABLE,), (), covers)
     reasons = tuple(dict.fromkeys(_reason(policy.thresholds, verdict) for verdict in verdicts))
@@ -40,5 +46,7 @@ def _action(policy: Policy, reason: Reason) -> Action:
             return Action.BLOCK
         case Reason.IN_DOUBT:
             return policy.on_doubt
-        case Reason.UNAVAILABLE | Reason.TRUNCATED:
+        case Reason.UNAVAILABLE:
             return policy.on_review_failure
+        case Reason.TRUNCATED:
+            return policy.on_truncated

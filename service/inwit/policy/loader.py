@@ -45,18 +45,19 @@ class _PolicyFile(_Strict):
     thresholds: _Thresholds
     on_doubt: Action = Action.BLOCK
     on_review_failure: Action = Action.BLOCK
+    on_truncated: Action = Action.BLOCK
     conscience: _Conscience
     fallback_text: _Text
 
 
 def load_policies(folder: Path) -> dict[str, Policy]:
-    """Compile every `*.yaml` of a folder, by name.
+    """Compile every `*.yaml` and `*.yml` of a folder, by name.
 
     Raises:
         PolicyError: a file does not compile, two have one name, or there is none.
     """
     policies: dict[str, Policy] = {}
-    for file in sorted(folder.glob("*.yaml")):
+    for file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
         policy = load_policy(file)
         if policy.name in policies:
             remedy = "Give each file a name of its own."
@@ -80,12 +81,13 @@ def load_policy(file: Path) -> Policy:
         raise PolicyError(file, 0, f"{error}.", "The file must be readable UTF-8.") from error
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        _refuse_duplicates(root)
         data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         wrong = f"not YAML: {error.problem}."
         raise PolicyError(file, line, wrong, "Mend the syntax at this line.") from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise PolicyError(file, 1, "not YAML.", "Mend the syntax.") from error
     try:
         parsed = _PolicyFile.model_validate(data)
@@ -105,6 +107,7 @@ def _compile(parsed: _PolicyFile, digest: str) -> Policy:
         thresholds=Thresholds(parsed.thresholds.lower, parsed.thresholds.upper),
         on_doubt=parsed.on_doubt,
         on_review_failure=parsed.on_review_failure,
+        on_truncated=parsed.on_truncated,
         review=ReviewSpec(
             parsed.conscience.framing,
             parsed.conscience.question,
@@ -112,6 +115,21 @@ def _compile(parsed: _PolicyFile, digest: str) -> Policy:
         ),
         fallback_text=parsed.fallback_text,
     )
+
+
+def _refuse_duplicates(node: Any) -> None:
+    """YAML lets a later key replace an earlier one in silence; a policy must not."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_duplicates(item)
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if str(key.value) in seen:
+                problem = f"the key `{key.value}` stands here for the second time"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            seen.add(str(key.value))
+            _refuse_duplicates(value)
 
 
 def _remedy(kind: str, path: str) -> str:

@@ -37,6 +37,7 @@ class Policy:
     thresholds: Thresholds
     on_doubt: Action
     on_review_failure: Action
+    on_truncated: Action
     review: ReviewSpec
     fallback_text: str
 

@@ -41,7 +41,7 @@ async def embedded_model(file: Path | None, log: Path) -> AsyncGenerator[Embedde
     name = path.stem.lower()
     key = secrets.token_urlsafe(24)
     command = [sys.executable, "-m", "inwit.clients.embedded.model_server", str(path), name]
-    async with child(command, log=log, env={"INWIT_CHILD_KEY": key}) as process:
+    async with child(command, log_file=log, env={"INWIT_CHILD_KEY": key}) as process:
         address = await _address(process, log)
         yield EmbeddedModel(f"{address}/v1", name, key)
 

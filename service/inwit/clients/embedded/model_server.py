@@ -17,7 +17,7 @@ import xllamacpp
 from inwit.clients.embedded.tether import tether
 
 CONTEXT = 4096  # tokens for one conversation with its answer and review
-_SLOTS = 4  # conversations whose prefix stays cached at once
+_SLOTS = 2  # conversations worked on at once; others wait for a slot
 _PROMPT_CACHE_MIB = 128
 
 
@@ -38,11 +38,9 @@ def _parameters(file: Path, alias: str, api_key: str) -> xllamacpp.CommonParams:
     parameters.api_keys = [api_key]
     parameters.port = 0
     parameters.n_parallel = _SLOTS
-    # One pool of cells for all slots: a long conversation may use what short ones leave.
-    parameters.kv_unified = True
-    parameters.n_ctx = CONTEXT
+    parameters.n_ctx = CONTEXT * _SLOTS
     parameters.cache_ram_mib = _PROMPT_CACHE_MIB
-    parameters.cpuparams.n_threads = len(os.sched_getaffinity(0))
+    parameters.cpuparams.n_threads = os.cpu_count() or 1
     parameters.ui = False
     parameters.endpoint_slots = False
     return parameters

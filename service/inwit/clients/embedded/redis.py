@@ -35,7 +35,7 @@ async def _server(folder: Path, log: Path) -> AsyncGenerator[str]:
     password, port = secrets.token_urlsafe(24), _free_port()
     configuration = _configuration(folder, log, password, port)
     command = [sys.executable, "-m", "inwit.clients.embedded.tether", str(valkey_binary()), "-"]
-    async with child(command, log=log, stdin=configuration) as process:
+    async with child(command, log_file=log, stdin=configuration) as process:
         url = f"redis://:{password}@127.0.0.1:{port}/0"
         await _ready(url, process, log)
         yield url
