@@ -13,6 +13,7 @@ import pytest
 from inwit.app import create_app
 from inwit.auth import ApiKeys
 from inwit.bootstrap import Gateway
+from inwit.clients.openai_compatible import OpenAICompatible
 from inwit.config import load_settings
 from inwit.health import Health
 from inwit.ledger.database import Database, sqlite_url
@@ -90,7 +91,7 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
     async with AsyncExitStack() as stack:
 
         async def make(
-            model: FakeModel | None = None,
+            model: FakeModel | OpenAICompatible | None = None,
             *,
             ledger: Ledger | None = None,
             limits: Limits = LIMITS,

@@ -6,6 +6,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from inwit.auth import ApiKeys
-from inwit.errors import LedgerError
+from inwit.errors import LedgerError, SetupError
 from inwit.ledger.database import Database
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.tables import METADATA
@@ -104,18 +105,57 @@ async def test_keys_work_on_every_gateway(databases: list[Database]) -> None:
     assert (await two.list())[0].revoked is not None
 
 
-async def test_a_connection_that_was_cut_fails_one_commit_and_no_more(
+async def test_connections_that_were_cut_meanwhile_go_unnoticed(
     databases: list[Database],
 ) -> None:
     await append(databases[0], 1)
-    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    cut = (
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    )
     await databases[1].read(lambda db: db.execute(sa.text(cut)))
-    store = LedgerStore(databases[0])
+    await append(databases[0], 2)
 
+    found = await databases[0].read(verify_chain)
+    assert (found.entries, found.breaks) == (3, ())
+
+
+async def test_a_lock_that_is_held_elsewhere_ends_in_an_error_and_leaves_nothing(
+    postgres: tuple[str, Path], databases: list[Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway that stopped in the middle of a commit must not stop the others for ever."""
+    monkeypatch.setattr("inwit.ledger.database._TIMEOUT_S", 2)
+    impatient = Database(postgres[0])
+    await impatient.open()
+    release, held = threading.Event(), threading.Event()
+
+    def hold(_connection: sa.Connection) -> None:
+        held.set()
+        release.wait(20)
+
+    holding = asyncio.create_task(databases[0].write(hold))
+    await asyncio.to_thread(held.wait, 10)
+    store = LedgerStore(impatient)
     async with store.running():
-        first = await asyncio.gather(store.append(RECORD), return_exceptions=True)
-        second = await store.append(RECORD)
+        failed = await asyncio.gather(
+            *(store.append(RECORD) for _ in range(3)), return_exceptions=True
+        )
+        release.set()
+        await holding
+        receipt = await store.append(RECORD)
+    await impatient.close()
 
-    assert isinstance(first[0], LedgerError) or first[0].sequence == 2  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # a Receipt then
-    assert second.sequence in (2, 3)
-    assert (await databases[0].read(verify_chain)).breaks == ()
+    assert all(isinstance(each, LedgerError) for each in failed)
+    assert receipt.sequence == 1
+
+
+@pytest.mark.parametrize("query", ["sslmode=sometimes", "channel_binding=require"])
+def test_an_option_that_is_not_known_is_one_sentence(query: str) -> None:
+    with pytest.raises(SetupError, match="sslmode"):
+        Database(f"postgresql://u@127.0.0.1/x?{query}")
+
+
+async def test_a_server_without_tls_is_refused_where_tls_is_asked_for(
+    postgres: tuple[str, Path],
+) -> None:
+    with pytest.raises(SetupError, match="INWIT_DATABASE_URL"):
+        await Database(f"{postgres[0]}?sslmode=require").open()

@@ -128,11 +128,44 @@ async def test_logs_are_json_with_the_request_id_and_never_content(tmp_path: Pat
     assert responded["request_id"] == "mine-1"
 
 
+async def test_a_caller_that_goes_while_it_sends_is_no_bug(tmp_path: Path) -> None:
+    async with FakeServer().running() as server, serving(tmp_path, server) as (gateway, client):
+        key = client.headers["authorization"]
+        _reader, writer = await asyncio.open_connection(client.base_url.host, client.base_url.port)
+        head = f"POST /v1/respond HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n"
+        writer.write(f'{head}Content-Length: 500\r\n\r\n{{"messages":'.encode())
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        line = json.loads(await asyncio.to_thread(gateway.wait_for, '"client-gone"'))
+        answer = await client.post("/v1/respond", json=ASK)
+
+    assert line["level"] == "info"
+    assert answer.status_code == 200
+    assert not any(
+        '"bug"' in printed or "Exception in ASGI" in printed for printed in gateway.printed
+    )
+
+
+async def test_two_on_one_port(tmp_path: Path) -> None:
+    async with FakeServer().running() as server, serving(tmp_path, server) as (_gateway, client):
+        settings = REDIS | {"INWIT_MODEL_URL": server.base_url}
+        port = {"INWIT_PORT": str(client.base_url.port)}
+        ended = await asyncio.to_thread(run_inwit, "serve", tmp_path / "two", settings | port)
+
+    assert ended.returncode == 2
+    assert "Cannot listen on" in ended.stderr
+
+
 FAULTY_SETTINGS: dict[str, tuple[dict[str, str], str]] = {
     "no model": (REDIS, "INWIT_MODEL_URL"),
     "no redis": ({"INWIT_MODEL_URL": "http://127.0.0.1:9/v1"}, "INWIT_REDIS_URL"),
     "a port that is none": ({"INWIT_PORT": "many"}, "INWIT_PORT"),
     "a redis of another kind": ({"INWIT_REDIS_URL": "http://x"}, "redis+sentinel"),
+    "credentials in the address": (
+        {"INWIT_MODEL_URL": "http://u:p@127.0.0.1:9"},
+        "INWIT_MODEL_API_KEY",
+    ),
     "a misspelt setting": ({"INWIT_MODEL_ULR": "http://x"}, "INWIT_MODEL_ULR"),
     "no config file": ({"INWIT_CONFIG": "/nonexistent.toml"}, "INWIT_CONFIG"),
     "a folder that cannot be": ({"INWIT_DATA_DIR": "/proc/inwit"}, "INWIT_DATA_DIR"),

@@ -142,13 +142,15 @@ _CHAIN_LOCK = 0x1_1217  # any number, the same for every gateway
 def _engine(url: str) -> sa.Engine:
     parsed = _parse(url)
     options: dict[str, Any] = {}
-    if parsed.get_backend_name() == "postgresql":
+    remote = parsed.get_backend_name() == "postgresql"
+    if remote:
         parsed, options = _postgresql(parsed)
     try:
         return sa.create_engine(
             parsed,
             pool_size=_READERS + 1,
             pool_timeout=_TIMEOUT_S,
+            pool_pre_ping=remote,  # a connection that was cut meanwhile is replaced unnoticed
             connect_args=options,
             hide_parameters=True,  # they hold content, and errors reach logs
         )
