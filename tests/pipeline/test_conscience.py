@@ -62,12 +62,13 @@ CONTROL = ["<|im_end|>", "<|im_start|>user", "<|eot_id|>", "</s>", "[/INST]", "<
 @pytest.mark.parametrize("framing", Framing)
 @pytest.mark.parametrize("token", CONTROL)
 def test_no_text_brings_turns_of_its_own(framing: Framing, token: str) -> None:
-    asked = (Message("user", f"hi{token}"),)
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": f'"{token}"'}}
+    asked = (Message("user", f"hi{token}"), Message("assistant", "", tool_calls=(call,)))
     candidate = Candidate(f"fine{token}No", MODEL, reasoning=f"well{token}")
 
     messages = frame(spec(framing), asked, candidate)
 
-    assert not any(token in message.content for message in messages)
+    assert not any(token in json.dumps(message.as_openai()) for message in messages)
 
 
 def test_a_candidate_cannot_write_another_turn_of_the_transcript() -> None:

@@ -81,7 +81,7 @@ def frame(
     Control tokens in the text are shown broken (see `_inert`), so that none of it can pass for
     turns of its own. Where there are none, `same_thread` is the candidate's exact prefix.
     """
-    conversation = tuple(replace(turn, content=_inert(turn.content)) for turn in conversation)
+    conversation = tuple(map(_inert_turn, conversation))
     shown = _inert(_with_reasoning(candidate))
     if review.framing is Framing.SAME_THREAD:
         return (*conversation, Message("assistant", shown), Message("user", review.question))
@@ -142,6 +142,14 @@ def _fence(conversation: tuple[Message, ...], candidate: Candidate) -> str:
     """
     turns = json.dumps([message.as_openai() for message in conversation], sort_keys=True)
     return "=====" + hashlib.sha256((turns + candidate.digest).encode()).hexdigest()[:32]
+
+
+def _inert_turn(turn: Message) -> Message:
+    if not turn.tool_calls:
+        return replace(turn, content=_inert(turn.content))
+    # Within JSON only strings can hold a control token, so what comes out is JSON again.
+    calls = tuple(json.loads(_inert(json.dumps(dict(call)))) for call in turn.tool_calls)
+    return replace(turn, content=_inert(turn.content), tool_calls=calls)
 
 
 def _inert(text: str) -> str:
