@@ -110,16 +110,20 @@ class StageTimer:
 
 
 def configure_logs(level: str, file: Path | None = None) -> None:
-    """Write structured JSON lines, one per event, to `file` or to standard error."""
+    """Write structured JSON lines, one per event, to `file` or to standard error.
+
+    Inwit's own events go straight to the stream; what libraries log joins them by stdlib logging.
+    """
+    stream = sys.stderr if file is None else file.open("a", buffering=1)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         _add_trace_id,
     ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[*shared, structlog.processors.JSONRenderer()],
+        logger_factory=structlog.WriteLoggerFactory(stream),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         cache_logger_on_first_use=True,
     )
@@ -131,7 +135,7 @@ def configure_logs(level: str, file: Path | None = None) -> None:
             structlog.processors.JSONRenderer(),
         ],
     )
-    handler = logging.StreamHandler(sys.stderr) if file is None else logging.FileHandler(file)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=[handler], force=True)
 
