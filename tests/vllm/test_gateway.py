@@ -71,8 +71,9 @@ async def _is(client: httpx.AsyncClient, status: str) -> bool:
     return (await client.get("/readyz")).json()["status"] == status
 
 
-def key_for(data: Path, policy: str) -> dict[str, str]:
-    made = run_inwit(f"keys create --name vllm --tenant acme --policy {policy} --json", data)
+def key_for(data: Path, policies: Path, policy: str) -> dict[str, str]:
+    command = f"keys create --name vllm --tenant acme --policy {policy} --json"
+    made = run_inwit(command, data, {"INWIT_POLICY_DIR": str(policies)})
     return {"authorization": f"Bearer {json.loads(made.stdout)['key']}"}
 
 
@@ -80,7 +81,7 @@ async def test_a_reviewed_answer_end_to_end(
     vllm_server: VllmServer, tmp_path: Path, policies: Path
 ) -> None:
     async with gateway(vllm_server, tmp_path, policies) as (_, client):
-        headers = await asyncio.to_thread(key_for, tmp_path, "same-thread")
+        headers = await asyncio.to_thread(key_for, tmp_path, policies, "same-thread")
         ready = (await client.get("/readyz")).json()
         answer = (await client.post("/v1/respond", json=SHORT, headers=headers)).json()
 
@@ -104,7 +105,9 @@ async def test_the_review_reuses_the_prefix_and_is_cheap(
     judge_ms: dict[str, float] = {}
     async with gateway(vllm_server, tmp_path, policies) as (_, client):
         for framing in FRAMINGS:
-            headers = await asyncio.to_thread(key_for, tmp_path, framing.replace("_", "-"))
+            headers = await asyncio.to_thread(
+                key_for, tmp_path, policies, framing.replace("_", "-")
+            )
             answers, share = await _measure(vllm_server, client, headers, framing)
             reused[framing] = share
             judge_ms[framing] = statistics.median(a["timings_ms"]["judge"] for a in answers)
@@ -145,7 +148,7 @@ async def test_a_caller_that_hangs_up_is_cancelled_in_vllm(
         return await vllm_server.counter(RUNNING) == 0
 
     async with gateway(vllm_server, tmp_path, policies) as (_, client):
-        headers = await asyncio.to_thread(key_for, tmp_path, "same-thread")
+        headers = await asyncio.to_thread(key_for, tmp_path, policies, "same-thread")
         request = asyncio.create_task(client.post("/v1/respond", json=LONG, headers=headers))
         await eventually(running)
 
@@ -166,7 +169,7 @@ async def test_vllm_killed_in_the_middle_and_back_again(
 
     loop = asyncio.get_running_loop()
     async with gateway(vllm_server, tmp_path, policies) as (_, client):
-        headers = await asyncio.to_thread(key_for, tmp_path, "same-thread")
+        headers = await asyncio.to_thread(key_for, tmp_path, policies, "same-thread")
         request = asyncio.create_task(client.post("/v1/respond", json=LONG, headers=headers))
         await eventually(running)
 
