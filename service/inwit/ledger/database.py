@@ -47,6 +47,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
+        self._writing = self._engine.execution_options(inwit_writes=True)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _set_up_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
@@ -112,8 +113,7 @@ class Database:
             raise LedgerError(detail, retry_after=5) from error
 
     def _write(self, work: Callable[[sa.Connection], T]) -> T:
-        writing = self._engine.execution_options(inwit_writes=True)
-        with writing.begin() as connection:
+        with self._writing.begin() as connection:
             if connection.dialect.name == "postgresql":
                 # One chain, many gateways: whoever appends holds this until the commit.
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAIN_LOCK)))
