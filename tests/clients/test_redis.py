@@ -1,7 +1,6 @@
 """Redis addresses, each against a real server of its kind (Valkey's own binary)."""
 
 import asyncio
-import socket
 import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,14 +13,9 @@ from redis.asyncio import Redis, RedisCluster
 from inwit.clients.embedded.redis import embedded_redis, valkey_binary
 from inwit.clients.redis import answers, redis_client
 from inwit.errors import SetupError
+from tests.process.processes import free_port
 
 pytestmark = pytest.mark.process
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

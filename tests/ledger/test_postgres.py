@@ -4,7 +4,6 @@ import asyncio
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import AsyncGenerator, Generator
@@ -23,6 +22,7 @@ from inwit.ledger.tables import METADATA
 from inwit.ledger.verify import verify_chain
 from inwit.types import KeyRole
 from tests.ledger.test_store import RECORD, append
+from tests.process.processes import free_port
 
 pytestmark = pytest.mark.process
 
@@ -54,9 +54,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, P
         for place in (folder, *folder.parents[:2]):
             place.chmod(0o755)
         shutil.chown(folder, "postgres")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     _run(binaries / "initdb", "-D", data, "-U", "inwit", "-A", "trust", "--no-sync")
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
     start = ("-l", folder / "log", "-w", "-o", options, "start")

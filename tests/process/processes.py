@@ -4,6 +4,7 @@ import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -96,6 +97,13 @@ def make_key(data_dir: Path) -> str:
     """An API key for a gateway on this data."""
     made = run_inwit("keys create --name test --tenant acme --json", data_dir)
     return str(json.loads(made.stdout)["key"])
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def environment(data_dir: Path, settings: Mapping[str, str] | None) -> dict[str, str]:

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
-from tests.vllm.server import CHECKPOINT, VllmServer, free_port
+from tests.process.processes import free_port
+from tests.vllm.server import CHECKPOINT, VllmServer
 
 
 @pytest.fixture(scope="session")

@@ -344,7 +344,8 @@ def _refusal(status: int, retry_after: str | None, raw: bytes) -> Exception:
     if status in (400, 413, 422) and _TOO_LONG.search(raw):
         return ConversationTooLong(_number(_TOKENS, raw), _number(_CONTEXT, raw))
     if status in (429, 503):
-        seconds = int(retry_after or 2) if _SECONDS.fullmatch(retry_after or "") else 2
+        found = _SECONDS.fullmatch(retry_after or "")
+        seconds = int(found[0]) if found else 2
         return UpstreamUnavailable("The model server refuses for now.", retry_after=seconds)
     if status in (401, 403):
         return UpstreamError("The model server refuses Inwit's credentials (INWIT_MODEL_API_KEY).")

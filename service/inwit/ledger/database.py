@@ -188,10 +188,11 @@ def _postgresql(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
             "INWIT_DATABASE_URL takes one option, sslmode, as one of: " + ", ".join(_SSL_MODES)
         )
     arguments: dict[str, Any] = {"timeout": _TIMEOUT_S}
-    if _SSL_MODES[mode] is not None:
+    verify = _SSL_MODES[mode]
+    if verify is not None:
         context = ssl.create_default_context()
         context.check_hostname = mode == "verify-full"
-        context.verify_mode = _SSL_MODES[mode] or ssl.CERT_NONE
+        context.verify_mode = verify
         arguments["ssl_context"] = context
     return url.set(query={}), arguments
 

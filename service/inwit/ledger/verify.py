@@ -55,24 +55,26 @@ def verify_chain(connection: sa.Connection) -> Verification:
     count, last, head = 0, 0, _GENESIS
     for row in rows:
         body = _bytes(row.body)
-        problems = _entry_problems(row, body, last + 1, head)
+        facts, digest = _facts(body), hashlib.sha256(b"\x00" + body).digest()
+        problems = _entry_problems(row, facts, digest, last + 1, head)
         breaks += [Break(row.sequence, problem) for problem in problems]
         contents = connection.execute(
             sa.text("SELECT kind, salt, content FROM contents WHERE sequence = :s"),
             {"s": row.sequence},
         )
-        breaks += [Break(row.sequence, problem) for problem in _content_problems(body, contents)]
-        head = hashlib.sha256(b"\x00" + body).hexdigest()
+        breaks += [Break(row.sequence, problem) for problem in _content_problems(facts, contents)]
+        head = digest.hex()
         count, last = count + 1, row.sequence
     return Verification(count, head, tuple(breaks))
 
 
-def _entry_problems(row: Any, body: bytes, expected: int, head: str) -> Iterable[str]:
+def _entry_problems(
+    row: Any, facts: dict[str, Any], digest: bytes, expected: int, head: str
+) -> Iterable[str]:
     if row.sequence != expected:
         yield f"sequence {expected} is missing before this entry"
-    if hashlib.sha256(b"\x00" + body).digest() != _bytes(row.hash):
+    if digest != _bytes(row.hash):
         yield "the entry's bytes do not match its hash"
-    facts = _facts(body)
     for column, fact in _COPIES.items():
         if facts.get(fact) != getattr(row, column):
             yield f"the column {column} differs from the entry"
@@ -82,8 +84,8 @@ def _entry_problems(row: Any, body: bytes, expected: int, head: str) -> Iterable
         yield "the entry does not continue the one before it"
 
 
-def _content_problems(body: bytes, contents: Iterable[Any]) -> Iterable[str]:
-    commitments = _object(_facts(body).get("commitments"))
+def _content_problems(facts: dict[str, Any], contents: Iterable[Any]) -> Iterable[str]:
+    commitments = _object(facts.get("commitments"))
     for row in contents:
         opened = hmac.new(_bytes(row.salt), _bytes(row.content), hashlib.sha256).hexdigest()
         if commitments.get(row.kind) != opened:
