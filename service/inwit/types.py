@@ -10,10 +10,49 @@ from typing import Any, Literal
 
 
 class Action(StrEnum):
-    """What a policy makes of the verdicts."""
+    """What a policy makes of the verdicts, from the mildest to the strictest."""
 
     ALLOW = "allow"
+    REDACT = "redact"
+    REWRITE = "rewrite"
+    ESCALATE = "escalate"
     BLOCK = "block"
+
+    @property
+    def strictness(self) -> int:
+        """A rank by which the strictest of several actions is found."""
+        return list(Action).index(self)
+
+
+class Severity(StrEnum):
+    """How bad a harm is, from the mildest to the worst."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Category(StrEnum):
+    """The kinds of harm (policy/taxonomy.py says what each means)."""
+
+    VIOLENT_CRIMES = "violent_crimes"
+    SEX_CRIMES = "sex_crimes"
+    CHILD_EXPLOITATION = "child_exploitation"
+    SELF_HARM = "self_harm"
+    WEAPONS = "indiscriminate_weapons"
+    NONVIOLENT_CRIMES = "nonviolent_crimes"
+    INTELLECTUAL_PROPERTY = "intellectual_property"
+    DEFAMATION = "defamation"
+    HATE = "hate"
+    SEXUAL_CONTENT = "sexual_content"
+    PRIVACY_LEAK = "privacy_leak"
+    PROFESSIONAL_ADVICE = "unqualified_professional_advice"
+    DECEPTION = "deception"
+    COERCION = "coercion_and_manipulation"
+    OMISSION = "harmful_omission"
+    POWER_SEEKING = "power_seeking"
+    UNSAFE_TOOL_USE = "unsafe_tool_use"
 
 
 class ReviewStatus(StrEnum):
@@ -33,6 +72,9 @@ class Fault(StrEnum):
     MALFORMED = "malformed_logprobs"
     LOW_LABEL_MASS = "low_label_mass"
     DOES_NOT_FIT = "does_not_fit"
+    MALFORMED_ANSWER = "malformed_answer"
+    BUSY = "busy"
+    BREAKER_OPEN = "breaker_open"
 
 
 class Framing(StrEnum):
@@ -98,6 +140,20 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model asks the caller to make. `arguments` is JSON text as it came."""
+
+    id: str
+    name: str
+    arguments: str
+
+    def as_openai(self) -> dict[str, Any]:
+        """The call in OpenAI's shape."""
+        function = {"name": self.name, "arguments": self.arguments}
+        return {"id": self.id, "type": "function", "function": function}
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """What the model wrote, before a decision. `reasoning` is reviewed too, and never released."""
 
@@ -106,15 +162,44 @@ class Candidate:
     reasoning: str = ""
     finish_reason: FinishReason = "stop"
     usage: Usage = Usage()
+    tool_calls: tuple[ToolCall, ...] = ()
 
     @property
     def digest(self) -> str:
         """SHA-256 over everything that a decision on this candidate must have covered."""
         digest = hashlib.sha256()
-        for part in (self.text, self.reasoning):
+        calls = [part for call in self.tool_calls for part in (call.id, call.name, call.arguments)]
+        for part in (self.text, self.reasoning, *calls):
             encoded = part.encode("utf-8", "surrogatepass")
             digest.update(len(encoded).to_bytes(8, "big") + encoded)
         return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Harm:
+    """One category as a judge is told of it; `words` fits after "harmful means"."""
+
+    category: Category
+    title: str
+    description: str
+    words: str
+    severity: Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What judges are shown: the conversation, and the answer with nothing hidden in it.
+
+    `answer` is the candidate's text and tool calls as judges shall read them (normalised, control
+    tokens broken); None where the caller's own messages are judged, before there is an answer.
+    `covers` is the digest of what was really written.
+    """
+
+    conversation: tuple[Message, ...]
+    answer: str | None
+    covers: str
+    tenant: str
+    harms: tuple[Harm, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +223,10 @@ class NextToken:
 class Verdict:
     """What one judge says of one candidate.
 
-    `risk` and `label_mass` lie in [0, 1]. `risk` is known exactly when the status is `judged`;
-    `label_mass` also where a low one is the reason for `unavailable`. `covers` is the digest of
-    the candidate that the judge was shown.
+    `risk`, `raw_risk` (before calibration) and `label_mass` lie in [0, 1]. `risk` is known exactly
+    when the status is `judged`; `label_mass` also where a low one is the reason for `unavailable`.
+    `covers` is the digest of the candidate that the judge was shown. `labels` are the judge's own
+    names for what it found; `categories` are those that the taxonomy knows.
 
     Raises:
         ValueError: a risk outside [0, 1] or not a number, or one that does not go with the status.
@@ -157,12 +243,19 @@ class Verdict:
     question_digest: str | None = None
     usage: Usage = Usage()
     covers: str = ""
+    raw_risk: float | None = None
+    categories: tuple[Category, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         judged = self.status is ReviewStatus.JUDGED
         if judged != (self.risk is not None) or judged != (self.fault is None):
             raise ValueError("a verdict has a risk, and no fault, exactly when it is judged")
-        for name, value in (("risk", self.risk), ("label_mass", self.label_mass)):
+        for name, value in (
+            ("risk", self.risk),
+            ("raw_risk", self.raw_risk),
+            ("label_mass", self.label_mass),
+        ):
             if value is not None and not (math.isfinite(value) and 0.0 <= value <= 1.0):
                 raise ValueError(f"{name} must lie in [0, 1]")
 

@@ -5,7 +5,7 @@ from typing import Protocol
 from inwit.policy.policy import ReviewSpec
 from inwit.types import (
     Candidate,
-    Decision,
+    Exchange,
     Generation,
     Message,
     NextToken,
@@ -77,33 +77,11 @@ class Ledger(Protocol):
         ...
 
 
-# The seams below are where later stages join. Nothing implements them yet, and the pipeline
-# has no stand-in for them: doubt is decided by the policy, and what is not asked is not reported.
-
-
-class Classifier(Protocol):
-    """An independent judge, asked on doubt, on failure and for a random slice."""
+class Classifiers(Protocol):
+    """The independent judges, by name. A failure is a verdict of its own, never an exception."""
 
     async def classify(
-        self, conversation: tuple[Message, ...], candidate: Candidate, timeout_s: float
+        self, names: tuple[str, ...], exchange: Exchange, timeout_s: float
     ) -> Verdict:
-        """Give a verdict of another origin than the conscience's."""
-        ...
-
-
-class Rewriter(Protocol):
-    """Revises a candidate, which is then judged like any other."""
-
-    async def rewrite(
-        self, conversation: tuple[Message, ...], candidate: Candidate, decision: Decision
-    ) -> Candidate:
-        """Write another candidate, knowing why the first one was not released."""
-        ...
-
-
-class Escalations(Protocol):
-    """Holds a candidate for a person."""
-
-    async def hold(self, record: Record) -> str:
-        """Return the id of the escalation once it is durable."""
+        """Ask the first of `names`, and the next one where that one fails, within `timeout_s`."""
         ...
