@@ -1,0 +1,34 @@
+"""The ledger's database, as commands use it: opened for one piece of work."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from inwit.bootstrap import open_database
+from inwit.config import load_settings
+from inwit.errors import SetupError
+from inwit.ledger.database import Database, sqlite_file
+
+T = TypeVar("T")
+
+
+def with_ledger(work: Callable[[Database], Awaitable[T]]) -> T:
+    """Like `with_database`, for reading: a ledger that is not there is not made."""
+    settings = load_settings()
+    if settings.database_url is None and not sqlite_file(settings.data_dir).is_file():
+        raise SetupError(
+            f"There is no ledger in {settings.data_dir}. "
+            "Set INWIT_DATA_DIR or INWIT_DATABASE_URL as the gateway has it."
+        )
+    return with_database(work)
+
+
+def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
+    """Open the database the settings name, work, and close it."""
+    settings = load_settings()
+
+    async def run() -> T:
+        async with open_database(settings) as database:
+            return await work(database)
+
+    return asyncio.run(run())

@@ -1,0 +1,90 @@
+"""`inwit keys`: make, list and revoke API keys."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from inwit.auth import ApiKeys, StoredKey
+from inwit.cli.database import with_database
+from inwit.config import load_settings
+from inwit.policy.loader import PACKAGED, load_policies
+from inwit.types import KeyRole
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("create")
+def create_key(
+    name: Annotated[str, typer.Option(help="What the key is for.")],
+    tenant: Annotated[str, typer.Option(help="Whose key it is.")],
+    policy: Annotated[str, typer.Option(help="The policy it decides by.")] = "default",
+    roles: Annotated[str, typer.Option(help="Of respond, review, audit, admin.")] = "respond",
+    as_json: _Json = False,
+) -> None:
+    """Make a key and print it, this once only."""
+    wanted = _roles(roles)
+    if not tenant or not name:
+        raise typer.BadParameter("a key needs a name and a tenant")
+    known = load_policies(load_settings().policy_dir or PACKAGED)
+    if policy not in known:
+        raise typer.BadParameter(f"there are: {', '.join(sorted(known))}", param_hint="--policy")
+
+    async def work(keys: ApiKeys) -> tuple[StoredKey, str]:
+        return await keys.create(name=name, tenant=tenant, policy=policy, roles=wanted)
+
+    stored, key = _with_keys(work)
+    if as_json:
+        typer.echo(json.dumps({"id": stored.id, "key": key}))
+    else:
+        typer.echo(key)
+        typer.echo(f"It is not shown again. To stop it: inwit keys revoke {stored.id}")
+
+
+@app.command("list")
+def list_keys(as_json: _Json = False) -> None:
+    """List the keys, revoked ones too."""
+    stored = _with_keys(lambda keys: keys.list())
+    rows = [
+        {
+            "id": key.id,
+            "name": key.name,
+            "tenant": key.tenant,
+            "policy": key.policy,
+            "roles": ",".join(key.roles),
+            "created": key.created.isoformat(timespec="seconds"),
+            "revoked": key.revoked.isoformat(timespec="seconds") if key.revoked else "",
+        }
+        for key in stored
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    for row in rows:
+        typer.echo("  ".join(value or "-" for value in row.values()))
+
+
+@app.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(help="The id, as `keys list` shows it.")],
+) -> None:
+    """Stop a key; running gateways follow within INWIT_KEY_CACHE_MS."""
+    _with_keys(lambda keys: keys.revoke(key_id))
+    typer.echo(f"revoked {key_id}")
+
+
+def _roles(joined: str) -> list[KeyRole]:
+    try:
+        return [KeyRole(role.strip()) for role in joined.split(",")]
+    except ValueError as error:
+        known = ", ".join(KeyRole)
+        raise typer.BadParameter(f"known roles are {known}", param_hint="--roles") from error
+
+
+def _with_keys(work: Callable[[ApiKeys], Awaitable[T]]) -> T:
+    return with_database(lambda database: work(ApiKeys(database, cache_s=0)))

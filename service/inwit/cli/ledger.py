@@ -1,0 +1,46 @@
+"""`inwit ledger`: read and verify the record."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from inwit.cli.database import with_ledger
+from inwit.ledger import read
+from inwit.ledger.database import Database
+from inwit.ledger.verify import verify_chain
+
+app = typer.Typer(no_args_is_help=True, help="Read and verify the ledger.")
+
+
+@app.command("show")
+def show_response(
+    response_id: Annotated[str, typer.Argument(help="The id of a response.")],
+    content: Annotated[bool, typer.Option("--content", help="Print the content too.")] = False,
+) -> None:
+    """Print what the ledger holds about one response."""
+
+    async def work(database: Database) -> list[read.Story]:
+        return await database.read(lambda connection: read.stories(connection, response_id))
+
+    stories = with_ledger(work)
+    if not stories:
+        raise SystemExit(f"The ledger holds nothing about {response_id}.")
+    for story in stories:
+        shown = {**story.facts, "hash": story.hash}
+        typer.echo(json.dumps(shown | ({"content": story.contents} if content else {}), indent=2))
+
+
+@app.command("verify")
+def verify_ledger() -> None:
+    """Check every entry, link and commitment; exit 1 where something is broken."""
+    found = with_ledger(lambda database: database.read(verify_chain))
+    for broken in found.breaks:
+        typer.echo(f"entry {broken.sequence}: {broken.problem}")
+    typer.echo(f"{found.entries} entries, {len(found.breaks)} breaks, head {found.head}")
+    typer.echo(
+        "Not shown by this: entries cut off the end, or a ledger written anew. "
+        "Keep the head elsewhere and compare."
+    )
+    if found.breaks:
+        raise SystemExit(1)
