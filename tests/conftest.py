@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +13,28 @@ import pytest
 
 from inwit.app import create_app
 from inwit.auth import ApiKeys
-from inwit.bootstrap import Gateway
+from inwit.bootstrap import Gateway, assemble
 from inwit.clients.openai_compatible import OpenAICompatible
 from inwit.config import load_settings
 from inwit.health import Health
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.store import LedgerStore
-from inwit.pipeline.conscience import Conscience
-from inwit.pipeline.pipeline import Limits, Pipeline
-from inwit.pipeline.protocols import Ledger
+from inwit.pipeline.admission import Limits
+from inwit.pipeline.protocols import Classifiers, Ledger
+from inwit.pipeline.reviewer import ReviewLimits
+from inwit.policy.book import PolicyBook
 from inwit.policy.loader import PACKAGED, load_policy
 from inwit.policy.policy import Policy
 from inwit.types import KeyRole
-from tests.fakes import FakeModel
+from tests.fakes import FakeClassifiers, FakeModel
 
 LIMITS = Limits(
     max_in_flight=8,
     deadline_ms=5_000,
     generate_ms=4_000,
-    judge_ms=4_000,
     record_ms=4_000,
     max_tokens=256,
+    review=ReviewLimits(judge_ms=4_000, explain_ms=4_000, classify_ms=4_000),
 )
 
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "How do tides work?"}]}
@@ -93,24 +95,30 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
         async def make(
             model: FakeModel | OpenAICompatible | None = None,
             *,
+            classifiers: Classifiers | None = None,
             ledger: Ledger | None = None,
             limits: Limits = LIMITS,
             policies: tuple[Policy, ...] = (),
             roles: tuple[KeyRole, ...] = (KeyRole.RESPOND,),
+            key_policies: tuple[str, ...] | None = None,
         ) -> Caller:
             model = model or FakeModel()
             if ledger is None:
                 ledger = LedgerStore(database)
                 await stack.enter_async_context(ledger.running())
             known = {each.name: each for each in policies or (policy,)}
-            pipeline = Pipeline(
-                model=model, judge=Conscience(model), ledger=ledger, policies=known, limits=limits
-            )
+            book = PolicyBook(known, datetime.now(UTC))
+            judges = classifiers or FakeClassifiers()
+            pipeline, shadows = assemble(model, judges, ledger, book, limits)
+            await stack.enter_async_context(shadows.running())
             keys = ApiKeys(database, cache_s=60)
             settings = load_settings(embedded_redis=True, embedded_model=True)
             health = Health({}, interval_s=60)
-            gateway = Gateway(settings, pipeline, keys, health, known, lambda: None)
-            _, key = await keys.create(name="test", tenant="acme", policy="default", roles=roles)
+            gateway = Gateway(
+                settings, pipeline, keys, health, book, {}, dict, lambda: None, lambda: None
+            )
+            names = tuple(known) if key_policies is None else key_policies
+            _, key = await keys.create(name="test", tenant="acme", policies=names, roles=roles)
             http = httpx.AsyncClient(
                 transport=httpx.ASGITransport(create_app(gateway), raise_app_exceptions=False),
                 base_url="http://inwit",

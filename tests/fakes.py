@@ -3,23 +3,28 @@
 import asyncio
 import json
 import math
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aiohttp import web
 
+from inwit.decisions import Receipt, Record
 from inwit.errors import ConversationTooLong, LedgerError, UpstreamError, UpstreamUnavailable
 from inwit.types import (
     Candidate,
+    Category,
+    Exchange,
+    Fault,
     Generation,
     Message,
     NextToken,
-    Receipt,
-    Record,
+    ReviewStatus,
     TokenScore,
+    ToolCall,
     Usage,
+    Verdict,
 )
 
 MODEL = "fake-model"
@@ -47,6 +52,12 @@ class FakeModel:
     review_error: BaseException | None = None
     hang: Literal["generate", "review", None] = None
     generations: list[Generation] = field(default_factory=list[Generation])
+    rewrites: list[str] = field(default_factory=list[str])
+    tool_calls: tuple[ToolCall, ...] = ()
+    explanation: str = '{"categories": [], "quotes": [], "reason": ""}'
+    explain_error: BaseException | None = None
+    questions: list[tuple[Message, ...]] = field(default_factory=list[tuple[Message, ...]])
+    answers: list[NextToken] = field(default_factory=list[NextToken])
     reviews: list[tuple[Message, ...]] = field(default_factory=list[tuple[Message, ...]])
     cancelled: list[str] = field(default_factory=list[str])
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,14 +70,30 @@ class FakeModel:
         await self._maybe_hang("generate")
         if self.generate_error is not None:
             raise self.generate_error
-        return Candidate(self.text, generation.model, self.reasoning, "stop", Usage(10, 20, 0))
+        number = len(self.generations) - 1
+        text = self.rewrites[number - 1] if 0 < number <= len(self.rewrites) else self.text
+        calls = self.tool_calls if generation.tools else ()
+        return Candidate(text, generation.model, self.reasoning, "stop", Usage(10, 20, 0), calls)
 
     async def next_token(self, messages: tuple[Message, ...], model: str, tenant: str) -> NextToken:
         self.reviews.append(messages)
         await self._maybe_hang("review")
         if self.review_error is not None:
             raise self.review_error
-        return self.answer
+        return self.answers.pop(0) if self.answers else self.answer
+
+    async def structured(
+        self,
+        messages: tuple[Message, ...],
+        schema: Mapping[str, Any],
+        model: str,
+        tenant: str,
+        max_tokens: int,
+    ) -> Candidate:
+        self.questions.append(messages)
+        if self.explain_error is not None:
+            raise self.explain_error
+        return Candidate(self.explanation, model, usage=Usage(60, 20, 32))
 
     async def _maybe_hang(self, stage: str) -> None:
         if self.hang != stage:
@@ -77,6 +104,31 @@ class FakeModel:
         except asyncio.CancelledError:
             self.cancelled.append(stage)
             raise
+
+
+@dataclass
+class FakeClassifiers:
+    """The pipeline's `Classifiers`: a risk for every exchange, or one risk after the other."""
+
+    risk: float | None = 0.05
+    risks: list[float | None] = field(default_factory=list[float | None])
+    categories: tuple[Category, ...] = ()
+    fault: Fault = Fault.UPSTREAM
+    asked: list[tuple[tuple[str, ...], Exchange]] = field(
+        default_factory=list[tuple[tuple[str, ...], Exchange]]
+    )
+
+    async def classify(
+        self, names: tuple[str, ...], exchange: Exchange, timeout_s: float
+    ) -> Verdict:
+        self.asked.append((names, exchange))
+        risk = self.risks.pop(0) if self.risks else self.risk
+        name, covers = names[0], exchange.covers
+        if risk is None:
+            status = ReviewStatus.UNAVAILABLE
+            return Verdict(name, status, fault=self.fault, covers=covers)
+        status = ReviewStatus.JUDGED
+        return Verdict(name, status, risk=risk, categories=self.categories, covers=covers)
 
 
 @dataclass

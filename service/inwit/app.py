@@ -11,7 +11,7 @@ from inwit import __version__
 from inwit.api import health, problems, respond
 from inwit.api.middleware import RequestContext
 from inwit.api.problems import Problem
-from inwit.api.schemas import RespondRequest
+from inwit.api.respond_request import RespondRequest
 from inwit.bootstrap import Gateway
 
 _REFERENCE = "#/components/schemas/{model}"

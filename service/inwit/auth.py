@@ -3,9 +3,10 @@
 import asyncio
 import hashlib
 import hmac
+import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,16 +19,18 @@ from inwit.types import KeyRole, Principal
 
 _CACHE_ENTRIES = 10_000
 _LOOK_UP_S = 3.0
+_SEPARATOR = ","
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")  # as the policy files have it: never a separator in it
 
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """What can be shown of a key after it was made."""
+    """What can be shown of a key after it was made. The first of `policies` is its default."""
 
     id: str
     name: str
     tenant: str
-    policy: str
+    policies: tuple[str, ...]
     roles: tuple[KeyRole, ...]
     created: datetime
     revoked: datetime | None
@@ -42,19 +45,26 @@ class ApiKeys:
         self._cache: dict[bytes, tuple[Principal, float]] = {}
 
     async def create(
-        self, *, name: str, tenant: str, policy: str, roles: Iterable[KeyRole]
+        self, *, name: str, tenant: str, policies: Sequence[str], roles: Iterable[KeyRole]
     ) -> tuple[StoredKey, str]:
-        """Make a key. The second value is the key itself, which is told this once only."""
+        """Make a key. The second value is the key itself, which is told this once only.
+
+        Raises:
+            ValueError: no policy is named, or one by a name that no policy can have.
+        """
+        named = tuple(dict.fromkeys(policies))
+        if not named or not all(_NAME.fullmatch(each) for each in named):
+            raise ValueError("a key needs policies, each by its name")
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         stored = StoredKey(
-            key_id, name, tenant, policy, tuple(sorted(set(roles))), datetime.now(UTC), None
+            key_id, name, tenant, named, tuple(sorted(set(roles))), datetime.now(UTC), None
         )
         row = {
             "id": key_id,
             "secret_hash": _hash(secret),
             "name": name,
             "tenant": tenant,
-            "policy": policy,
+            "policies": _SEPARATOR.join(named),
             "roles": ",".join(stored.roles),
             "created": stored.created,
         }
@@ -124,7 +134,7 @@ class ApiKeys:
             raise _unknown()
         if row.revoked is not None:
             raise _unknown()
-        return Principal(row.id, row.tenant, row.policy, frozenset(_roles(row.roles)))
+        return Principal(row.id, row.tenant, _policies(row.policies), frozenset(_roles(row.roles)))
 
 
 def _hash(secret: str) -> bytes:
@@ -136,11 +146,22 @@ def _unknown() -> Unauthorized:
     return Unauthorized("This API key is unknown or revoked.")
 
 
+def _policies(joined: str) -> tuple[str, ...]:
+    # Never empty: out of a row that someone emptied comes a policy that no gateway has (403).
+    return tuple(joined.split(_SEPARATOR))
+
+
 def _roles(joined: str) -> tuple[KeyRole, ...]:
     return tuple(KeyRole(role) for role in joined.split(",") if role)
 
 
 def _stored(row: sa.Row[tuple[object, ...]]) -> StoredKey:
     return StoredKey(
-        row.id, row.name, row.tenant, row.policy, _roles(row.roles), row.created, row.revoked
+        row.id,
+        row.name,
+        row.tenant,
+        _policies(row.policies),
+        _roles(row.roles),
+        row.created,
+        row.revoked,
     )

@@ -1,11 +1,13 @@
 """The one place that names concrete clients and stores, opens them in order and closes them."""
 
+import asyncio
 import dataclasses
 import os
 import shutil
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -13,8 +15,9 @@ import structlog
 from pydantic import SecretStr
 from redis.asyncio import Redis, RedisCluster
 
-from inwit import telemetry
 from inwit.auth import ApiKeys
+from inwit.clients.classifiers.configured import configured_panel
+from inwit.clients.classifiers.panel import Panel
 from inwit.clients.embedded.model import embedded_model
 from inwit.clients.embedded.redis import embedded_redis
 from inwit.clients.openai_compatible import Capabilities, OpenAICompatible
@@ -24,12 +27,20 @@ from inwit.errors import SetupError, UpstreamError
 from inwit.health import Health
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.store import LedgerStore
+from inwit.pipeline.admission import Limits
 from inwit.pipeline.conscience import Conscience
-from inwit.pipeline.pipeline import Limits, Pipeline
+from inwit.pipeline.explanation import ModelExplainer
+from inwit.pipeline.fallback import identifier
+from inwit.pipeline.pipeline import Pipeline
+from inwit.pipeline.protocols import Classifiers, Ledger, ServedModel
+from inwit.pipeline.reviewer import Reviewer, ReviewLimits
+from inwit.pipeline.shadow import Shadows
+from inwit.policy.book import PolicyBook
+from inwit.policy.calibration import Calibration, Fingerprint, load_calibrations
 from inwit.policy.loader import PACKAGED, load_policies
 from inwit.policy.policy import Policy
+from inwit.reload import PolicyReloader
 from inwit.telemetry import Dependency
-from inwit.types import Action
 
 log = structlog.get_logger()
 
@@ -46,8 +57,11 @@ class Gateway:
     pipeline: Pipeline
     keys: ApiKeys
     health: Health
-    policies: Mapping[str, Policy]
+    policies: PolicyBook
+    calibrations: Mapping[Fingerprint, Calibration]
+    breakers: Callable[[], Mapping[str, str]]
     capabilities: Callable[[], Capabilities | None]
+    reload: Callable[[], None]
 
 
 @asynccontextmanager
@@ -59,33 +73,71 @@ async def open_gateway(
     Raises:
         SetupError: something is missing or wrong, with what to do.
     """
-    policies = load_policies(settings.policy_dir or PACKAGED)
+    panel = configured_panel(settings.classifiers)
+    calibrations = load_calibrations(settings.calibration_dir) if settings.calibration_dir else {}
+    folder = settings.policy_dir or PACKAGED
+    _check_classifiers(panel, load_policies(folder))  # before anything is started
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         progress("ledger open")
+        reloader = PolicyReloader(folder, database, check=partial(_check_classifiers, panel))
+        book = await reloader.open()
         redis = await stack.enter_async_context(_redis(settings, progress))
         client = await stack.enter_async_context(_model(settings, progress))
+        await panel.open()
+        stack.push_async_callback(panel.close)
         ledger = LedgerStore(database)
         await stack.enter_async_context(ledger.running())
+        interval_s = settings.health_interval_ms / 1000
         health = Health(
             {
                 Dependency.MODEL: _ModelWatch(client).look,
                 Dependency.REDIS: lambda: answers(redis),
                 Dependency.LEDGER: lambda: _look_at_database(database),
             },
-            settings.health_interval_ms / 1000,
+            interval_s,
         )
         await stack.enter_async_context(health.watching())
-        _announce_policies(policies)
-        pipeline = Pipeline(
-            model=client,
-            judge=Conscience(client),
-            ledger=ledger,
-            policies=policies,
-            limits=_limits(settings),
+        await stack.enter_async_context(reloader.watching(redis, interval_s))
+        pipeline, shadows = assemble(client, panel, ledger, book, _limits(settings), calibrations)
+        await stack.enter_async_context(shadows.running())
+        if any(len(policy.fallback_texts) > 1 for policy in book.current.values()):
+            await asyncio.to_thread(identifier)
+        yield Gateway(
+            settings=settings,
+            pipeline=pipeline,
+            keys=ApiKeys(database, settings.key_cache_ms / 1000),
+            health=health,
+            policies=book,
+            calibrations=calibrations,
+            breakers=panel.states,
+            capabilities=lambda: client.capabilities,
+            reload=reloader.ask,
         )
-        keys = ApiKeys(database, settings.key_cache_ms / 1000)
-        yield Gateway(settings, pipeline, keys, health, policies, lambda: client.capabilities)
+
+
+def assemble(
+    model: ServedModel,
+    classifiers: Classifiers,
+    ledger: Ledger,
+    book: PolicyBook,
+    limits: Limits,
+    calibrations: Mapping[Fingerprint, Calibration] | None = None,
+) -> tuple[Pipeline, Shadows]:
+    """Put a pipeline together from its open parts; the shadows are to be kept running."""
+    judge = Conscience(model, calibrations)
+    reviewer = Reviewer(judge, ModelExplainer(model), classifiers, limits.review)
+    shadows = Shadows(reviewer, book)
+    pipeline = Pipeline(
+        model=model,
+        reviewer=reviewer,
+        classifiers=classifiers,
+        ledger=ledger,
+        policies=book,
+        shadows=shadows,
+        limits=limits,
+    )
+    return pipeline, shadows
 
 
 @asynccontextmanager
@@ -201,13 +253,24 @@ async def _look_at_database(database: Database) -> bool:
     return True
 
 
-def _announce_policies(policies: Mapping[str, Policy]) -> None:
-    """Begin each policy's series at 0: a rate needs a first point."""
+def _check_classifiers(panel: Panel, policies: Mapping[str, Policy]) -> None:
+    """Refuse policies that name a classifier which is not there, or which judges no inputs.
+
+    Raises:
+        SetupError: naming the policy and the classifier.
+    """
     for policy in policies.values():
-        telemetry.POLICY_INFO.labels(policy.name, policy.ref.digest).set(1)
-        telemetry.UNREVIEWED_RELEASES.labels(policy.name)
-        for action in Action:
-            telemetry.RESPONSES.labels(policy.name, action.value)
+        for name in sorted(policy.classifiers() - set(panel.names)):
+            raise SetupError(
+                f"The policy {policy.name!r} names the classifier {name!r}, and there are: "
+                f"{', '.join(panel.names)}. Add it to INWIT_CLASSIFIERS (docs/classifiers.md)."
+            )
+        for name in policy.input.use if policy.input else ():
+            if not panel.judges_input(name):
+                raise SetupError(
+                    f"The policy {policy.name!r} names {name!r} for inputs, and it judges answers "
+                    "only. Name another one under `input: use:`, or use its `patterns`."
+                )
 
 
 def _limits(settings: Settings) -> Limits:
@@ -215,7 +278,7 @@ def _limits(settings: Settings) -> Limits:
         max_in_flight=settings.max_in_flight,
         deadline_ms=settings.deadline_ms,
         generate_ms=settings.generate_ms,
-        judge_ms=settings.judge_ms,
         record_ms=settings.record_ms,
         max_tokens=settings.max_tokens,
+        review=ReviewLimits(settings.judge_ms, settings.explain_ms, settings.classify_ms),
     )

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AnyHttpUrl,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +29,29 @@ _Ms = Annotated[int, Field(ge=1, le=600_000)]
 _Count = Annotated[int, Field(ge=1)]
 
 REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "redis+cluster")
+
+
+class ClassifierSettings(BaseModel):
+    """One entry of INWIT_CLASSIFIERS: where a classifier answers (docs/classifiers.md)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["guard_llm", "openai_moderation", "http"]
+    url: AnyHttpUrl
+    family: str | None = None
+    model: str | None = None
+    api_key: SecretStr | None = None
+    judges_input: bool = False
+    timeout_ms: _Ms = 2_000
+    max_in_flight: _Count = 64
+
+    @model_validator(mode="after")
+    def _family_where_it_belongs(self) -> Self:
+        if (self.family is not None) != (self.kind == "guard_llm"):
+            raise ValueError("`family` belongs to kind guard_llm, and must be there")
+        if self.judges_input and self.kind != "http":
+            raise ValueError("`judges_input` belongs to kind http; the others know it themselves")
+        return self
 
 
 class Settings(BaseSettings):
@@ -58,6 +89,16 @@ class Settings(BaseSettings):
     policy_dir: Path | None = Field(
         None, description="Folder of policies; the packaged ones when unset."
     )
+    classifiers: dict[
+        Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")], ClassifierSettings
+    ] = Field(
+        default_factory=dict[str, ClassifierSettings],
+        description="Independent classifiers by name, as JSON; policies name them. `embedded` is "
+        "always there. docs/classifiers.md has the keys.",
+    )
+    calibration_dir: Path | None = Field(
+        None, description="Folder of calibrations (`inwit calibrate`); none are used when unset."
+    )
     max_in_flight: _Count = Field(256, description="Requests worked on at once; 503 past that.")
     max_body_bytes: _Count = Field(2**20, description="Largest request body; 413 past that.")
     max_tokens: _Count = Field(
@@ -68,6 +109,12 @@ class Settings(BaseSettings):
     )
     generate_ms: _Ms = Field(50_000, description="Longest time for the stage generate.")
     judge_ms: _Ms = Field(10_000, description="Longest time for the stage judge.")
+    explain_ms: _Ms = Field(
+        15_000, description="Longest time for the call that names categories past the threshold."
+    )
+    classify_ms: _Ms = Field(
+        5_000, description="Longest time for the stage classify, all fallbacks together."
+    )
     record_ms: _Ms = Field(5_000, description="Longest time for the stage record.")
     key_cache_ms: _Ms = Field(5_000, description="How long a revoked API key may still work.")
     health_interval_ms: _Ms = Field(5_000, description="Time between looks at each dependency.")
@@ -97,6 +144,12 @@ class Settings(BaseSettings):
     def _model_address(self) -> Self:
         if self.model_url is not None and self.model_url.username is not None:
             raise ValueError("model_url must hold no credentials; INWIT_MODEL_API_KEY is for them")
+        return self
+
+    @model_validator(mode="after")
+    def _embedded_is_taken(self) -> Self:
+        if "embedded" in self.classifiers:
+            raise ValueError("classifiers: `embedded` is the name of the one that is always there")
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
     InwitError                     500
     ├── SetupError                 at start only: what is wrong, and what to do
-    │   └── PolicyError            file, line, remedy
+    │   └── PolicyError            file, line, column, remedy
     ├── BadRequest                 400, 422, 413 or 501, with the fields that are wrong
     │   └── ConversationTooLong    413, with the two token counts
     ├── Unauthorized 401 · Forbidden 403 · NotFound 404 · MethodNotAllowed 405
@@ -48,15 +48,29 @@ class SetupError(InwitError):
     title = "Cannot start"
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyProblem:
+    """One thing that is wrong in a policy file; line and column from 1."""
+
+    file: Path
+    line: int
+    column: int
+    wrong: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.wrong} {self.remedy}"
+
+
 class PolicyError(SetupError):
-    """A policy file that does not compile."""
+    """Policy files that do not compile, with every problem of each."""
 
     kind = "policy"
     title = "Policy does not compile"
 
-    def __init__(self, file: Path, line: int, wrong: str, remedy: str) -> None:
-        super().__init__(f"{file}:{line}: {wrong} {remedy}")
-        self.file, self.line, self.wrong, self.remedy = file, line, wrong, remedy
+    def __init__(self, problems: tuple[PolicyProblem, ...]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
 
 
 @dataclass(frozen=True, slots=True)

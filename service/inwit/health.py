@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 CONSEQUENCES = {
     Dependency.MODEL: "No response can be generated or reviewed; /v1/respond answers 503.",
-    Dependency.REDIS: "Nothing yet: this version keeps nothing in Redis.",
+    Dependency.REDIS: "A change of policies reaches this gateway some seconds later.",
     Dependency.LEDGER: "No decision can be recorded, so none is released; /v1/respond answers 503.",
 }
 

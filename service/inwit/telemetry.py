@@ -27,6 +27,9 @@ class Stage(StrEnum):
 
     GENERATE = "generate"
     JUDGE = "judge"
+    EXPLAIN = "explain"
+    CLASSIFY = "classify"
+    REWRITE = "rewrite"
     RECORD = "record"
 
 
@@ -36,6 +39,14 @@ class Dependency(StrEnum):
     MODEL = "model"
     REDIS = "redis"
     LEDGER = "ledger"
+
+
+class Reload(StrEnum):
+    """What came of compiling the policy folder anew."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    UNCHANGED = "unchanged"
 
 
 HTTP_REQUESTS = Counter(
@@ -53,6 +64,69 @@ VERDICTS = Counter(
     "inwit_verdicts_total",
     "Verdicts by judge; the outcome is `judged` or what kept it from judging.",
     ["policy", "judge", "outcome"],
+)
+TRIGGERS = Counter(
+    "inwit_triggers_total",
+    "Categories that judges named, by what the policy made of the candidate.",
+    ["policy", "category", "action"],
+)
+CLASSIFIER_ASKED = Counter(
+    "inwit_classifier_asked_total",
+    "Reasons for which the independent classifier was asked; one candidate may have several.",
+    ["policy", "reason"],
+)
+DISAGREEMENTS = Counter(
+    "inwit_disagreements_total",
+    "Candidates that one judge passed and the other flagged: conscience first, classifier second.",
+    ["policy", "pair"],
+)
+EXPLANATIONS = Counter(
+    "inwit_explanations_total",
+    "Calls for the categories of a risk, by what came back; only `named` counts for a decision.",
+    ["policy", "status"],
+)
+REWRITES = Counter(
+    "inwit_rewrites_total",
+    "Rounds of rewriting; cosmetic ones keep what was flagged, or satisfy the conscience alone.",
+    ["policy", "outcome"],
+)
+MASKED = Counter(
+    "inwit_masked_total", "Pieces of private data masked in released text.", ["policy", "kind"]
+)
+INPUTS_FLAGGED = Counter(
+    "inwit_inputs_flagged_total", "Requests whose own messages were flagged.", ["policy"]
+)
+PASSAGES = Counter(
+    "inwit_passages_total",
+    "Retrieved passages: used, flagged (used, and reading like instructions), or dropped.",
+    ["policy", "fate"],
+)
+SHADOW_DECISIONS = Counter(
+    "inwit_shadow_decisions_total",
+    "Candidates judged under a shadow policy too, by both actions.",
+    ["policy", "shadow", "action", "shadow_action"],
+)
+SHADOWS_LEFT_OUT = Counter(
+    "inwit_shadows_left_out_total",
+    "Candidates that no shadow judged, since too many were under way.",
+    ["policy", "shadow"],
+)
+CLASSIFIER_CALLS = Counter(
+    "inwit_classifier_calls_total",
+    "Times that a classifier was to be asked, by what came of it; refusals by its circuit breaker "
+    "or its limit of calls at once count too.",
+    ["classifier", "outcome"],
+)
+CLASSIFIER_BREAKER_STATE = Gauge(
+    "inwit_classifier_breaker_state",
+    "A classifier's circuit breaker: 0 closed, 1 half open, 2 open.",
+    ["classifier"],
+)
+CLASSIFIER_SECONDS = Histogram(
+    "inwit_classifier_seconds",
+    "Time of the calls that a classifier was really asked, however they ended.",
+    ["classifier"],
+    buckets=[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
 )
 STAGE_DURATION = Histogram(
     "inwit_stage_duration_seconds",
@@ -72,13 +146,19 @@ LEDGER_COMMIT = Histogram(
 )
 IN_FLIGHT = Gauge("inwit_in_flight", "Requests being worked on.")
 POLICY_INFO = Gauge("inwit_policy_info", "1 for each policy in force.", ["policy", "digest"])
+POLICY_RELOADS = Counter(
+    "inwit_policy_reloads_total",
+    "Times that the policy folder was compiled anew, by what came of it.",
+    ["outcome"],
+)
 DEPENDENCY_UP = Gauge("inwit_dependency_up", "1 while the dependency answers.", ["dependency"])
 
 
 class StageTimer:
     """Times the stages of one request, for its answer, for the histogram and for the trace."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, observe: bool = True) -> None:
+        self._observe = observe  # what is not on the way of a request stays out of the histogram
         self._start = time.perf_counter()
         self.seconds: dict[Stage, float] = {}
 
@@ -92,16 +172,17 @@ class StageTimer:
         finally:
             took = time.perf_counter() - start
             self.seconds[stage] = self.seconds.get(stage, 0.0) + took
-            STAGE_DURATION.labels(stage.value).observe(took)
+            if self._observe:
+                STAGE_DURATION.labels(stage.value).observe(took)
 
     def total(self) -> float:
         """Seconds since the request was admitted."""
         return time.perf_counter() - self._start
 
     def overhead(self) -> float:
-        """Seconds so far that were not spent waiting for the model server."""
-        upstream = (Stage.GENERATE, Stage.JUDGE)
-        return self.total() - sum(self.seconds.get(stage, 0.0) for stage in upstream)
+        """Seconds so far that were not spent waiting for the model or a classifier."""
+        upstream = sum(took for stage, took in self.seconds.items() if stage is not Stage.RECORD)
+        return self.total() - upstream
 
     def as_ms(self) -> dict[str, float]:
         """Milliseconds by stage, and in total so far, to the microsecond."""

@@ -4,7 +4,6 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -85,16 +84,6 @@ class Framing(StrEnum):
     FRESH = "fresh"
 
 
-class Reason(StrEnum):
-    """Why a decision is what it is."""
-
-    BELOW_LOWER = "risk_below_lower_threshold"
-    IN_DOUBT = "risk_in_doubt"
-    ABOVE_UPPER = "risk_above_upper_threshold"
-    UNAVAILABLE = "review_unavailable"
-    TRUNCATED = "review_truncated"
-
-
 class KeyRole(StrEnum):
     """What an API key may be used for."""
 
@@ -104,7 +93,7 @@ class KeyRole(StrEnum):
     ADMIN = "admin"
 
 
-FinishReason = Literal["stop", "length", "content_filter"]
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 MessageRole = Literal["system", "developer", "user", "assistant", "tool"]
 
 
@@ -200,6 +189,7 @@ class Exchange:
     covers: str
     tenant: str
     harms: tuple[Harm, ...] = ()
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,28 +256,43 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What the policy makes of the verdicts. It covers the one candidate with that digest."""
-
-    action: Action
-    reasons: tuple[Reason, ...]
-    verdicts: tuple[Verdict, ...]
-    covers: str
-
-    @property
-    def reviewed(self) -> bool:
-        """Whether every judge that was asked judged the whole candidate."""
-        return all(verdict.status is ReviewStatus.JUDGED for verdict in self.verdicts)
-
-
-@dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling: an API key, resolved."""
+    """Who is calling: an API key, resolved. `policies` are those it may name, its default first."""
 
     key_id: str
     tenant: str
-    policy: str
+    policies: tuple[str, ...]
     roles: frozenset[KeyRole]
+
+    @property
+    def default_policy(self) -> str:
+        """What decides where the caller names no policy."""
+        return self.policies[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that the caller offers the model. `parameters` is a JSON Schema."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def as_openai(self) -> dict[str, Any]:
+        """The tool in OpenAI's shape."""
+        function: dict[str, Any] = {"name": self.name, "parameters": dict(self.parameters)}
+        if self.description:
+            function["description"] = self.description
+        return {"type": "function", "function": function}
+
+
+@dataclass(frozen=True, slots=True)
+class ContextPassage:
+    """A passage that the caller retrieved for the model to read."""
+
+    id: str
+    source: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +310,8 @@ class Call:
     end_user: str | None = None
     conversation_id: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    tools: tuple[Tool, ...] = ()
+    context: tuple[ContextPassage, ...] = ()
     request_id: str = ""
 
 
@@ -318,6 +325,7 @@ class Generation:
     tenant: str
     temperature: float | None = None
     seed: int | None = None
+    tools: tuple[Tool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,43 +335,3 @@ class PolicyRef:
     name: str
     version: str
     digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """All that the ledger keeps of one response: facts for the entry, contents apart from them."""
-
-    response_id: str
-    time: datetime
-    principal: Principal
-    policy: PolicyRef
-    model: str
-    decision: Decision
-    timings_ms: Mapping[str, float]
-    request_id: str
-    contents: Mapping[str, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """Where a record stands in the ledger; hashes are hexadecimal SHA-256."""
-
-    sequence: int
-    entry_id: str
-    hash: str
-    previous: str
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """The end of the pipeline: what the caller gets, and under which decision and entry."""
-
-    id: str
-    decision: Decision
-    output: str
-    finish_reason: FinishReason
-    policy: PolicyRef
-    candidate_usage: Usage
-    timings_ms: Mapping[str, float]
-    receipt: Receipt
-    model: str

@@ -50,7 +50,7 @@ BODIES: dict[str, tuple[bytes | dict[str, Any], int, str]] = {
     "unknown policy": ({"messages": [_HI], "policy": "nope"}, 422, "policy"),
     "a list": (b"[]", 422, "(body)"),
     "stream": ({"messages": [_HI], "stream": True}, 501, "stream"),
-    "tools": ({"messages": [_HI], "tools": [{"type": "function"}]}, 501, "tools"),
+    "tools": ({"messages": [_HI], "tools": [{"type": "function"}]}, 422, "tools[0].function"),
     "metadata of numbers": ({"messages": [_HI], "metadata": {"a": 1}}, 422, "metadata.a"),
     "no tokens": ({"messages": [_HI], "max_tokens": 0}, 422, "max_tokens"),
 }

@@ -40,7 +40,7 @@ async def client(server: FakeServer) -> AsyncGenerator[OpenAICompatible]:
     await opened.close()
 
 
-@pytest.mark.parametrize("on_failure", Action)
+@pytest.mark.parametrize("on_failure", [Action.ALLOW, Action.ESCALATE, Action.BLOCK])
 @pytest.mark.parametrize(("generate", "review"), PAIRS)
 async def test_nothing_leaves_unreviewed_or_unrecorded(
     make_caller: MakeCaller,
@@ -53,7 +53,7 @@ async def test_nothing_leaves_unreviewed_or_unrecorded(
 ) -> None:
     server.generate, server.review = generate, review
     by_failure = replace(policy, on_review_failure=on_failure)
-    limits = replace(LIMITS, generate_ms=150, judge_ms=150)
+    limits = replace(LIMITS, generate_ms=150, review=replace(LIMITS.review, judge_ms=150))
     caller = await make_caller(client, policies=(by_failure,), limits=limits)
 
     answer = await caller.respond()

@@ -54,9 +54,9 @@ async def test_the_ledger_holds_the_decision_and_the_content_apart_from_it(
     assert story.hash == body["receipt"]["hash"]
     assert story.facts["policy"] == body["policy"]
     assert story.facts["action"] == "allow"
-    assert story.facts["verdicts"][0]["risk"] == round(body["review"]["risk"], 6)
+    assert story.facts["rounds"][0]["verdicts"][0]["risk"] == round(body["review"]["risk"], 6)
     assert "moon" not in json.dumps(story.facts)
-    assert story.contents["released"] == {"text": "The moon pulls the sea."}
+    assert story.contents["released"]["text"] == "The moon pulls the sea."
     assert (await caller.database.read(verify_chain)).breaks == ()
 
 
@@ -130,7 +130,8 @@ async def test_a_slow_model_ends_at_the_callers_deadline(make_caller: MakeCaller
 
 async def test_a_slow_review_is_a_review_that_failed(make_caller: MakeCaller) -> None:
     caller = await make_caller(
-        FakeModel("HARM", hang="review"), limits=replace(LIMITS, judge_ms=20)
+        FakeModel("HARM", hang="review"),
+        limits=replace(LIMITS, review=replace(LIMITS.review, judge_ms=20)),
     )
 
     body = (await caller.respond()).json()
@@ -157,7 +158,7 @@ async def test_a_key_whose_policy_is_gone_is_told_so(
     make_caller: MakeCaller, policy: Policy
 ) -> None:
     other = replace(policy, ref=replace(policy.ref, name="other"))
-    caller = await make_caller(policies=(other,))
+    caller = await make_caller(policies=(other,), key_policies=("default",))
 
     answer = await caller.respond()
 
@@ -211,14 +212,18 @@ async def test_a_revoked_key_stops(make_caller: MakeCaller) -> None:
     assert (await caller.respond()).status_code == 401
 
 
-async def test_a_key_decides_by_its_own_policy_only(
+async def test_a_key_decides_by_its_own_policies_only(
     make_caller: MakeCaller, policy: Policy
 ) -> None:
-    lax = replace(policy, ref=replace(policy.ref, name="lax"))
-    caller = await make_caller(policies=(policy, lax))
+    also, lax = (replace(policy, ref=replace(policy.ref, name=name)) for name in ("also", "lax"))
+    caller = await make_caller(policies=(policy, also, lax), key_policies=("also", "default"))
 
-    assert (await caller.respond({**ASK, "policy": "default"})).status_code == 200
+    unnamed = (await caller.respond()).json()
+    named = (await caller.respond({**ASK, "policy": "default"})).json()
+
+    assert (unnamed["policy"]["name"], named["policy"]["name"]) == ("also", "default")
     assert (await caller.respond({**ASK, "policy": "lax"})).status_code == 403
+    assert (await caller.respond({**ASK, "policy": "nowhere"})).status_code == 422
 
 
 async def test_every_answer_carries_a_request_id(make_caller: MakeCaller) -> None:

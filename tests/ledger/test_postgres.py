@@ -93,7 +93,7 @@ async def test_migrations_make_exactly_the_tables(databases: list[Database]) -> 
 async def test_keys_work_on_every_gateway(databases: list[Database]) -> None:
     one, two = (ApiKeys(database, cache_s=0) for database in databases)
     stored, key = await one.create(
-        name="n", tenant="acme", policy="default", roles=[KeyRole.RESPOND]
+        name="n", tenant="acme", policies=["default"], roles=[KeyRole.RESPOND]
     )
 
     principal = await two.authenticate(f"Bearer {key}", KeyRole.RESPOND)

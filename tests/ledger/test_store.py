@@ -14,6 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from prometheus_client import REGISTRY
 
+from inwit.decisions import Decision, Reason, Record, Round
 from inwit.errors import LedgerError, SetupError
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.store import LedgerStore
@@ -21,24 +22,28 @@ from inwit.ledger.tables import METADATA
 from inwit.ledger.verify import verify_chain
 from inwit.types import (
     Action,
-    Decision,
+    Candidate,
     KeyRole,
     PolicyRef,
     Principal,
-    Reason,
-    Record,
     ReviewStatus,
     Verdict,
 )
 
 VERDICT = Verdict("conscience", ReviewStatus.JUDGED, risk=0.1, label_mass=0.9)
+DECISION = Decision(Action.ALLOW, (Reason.BELOW_LOWER,), (VERDICT,), "cd" * 32)
 RECORD = Record(
     response_id="resp_1",
     time=datetime(2026, 11, 23, tzinfo=UTC),
-    principal=Principal("k1", "acme", "default", frozenset({KeyRole.RESPOND})),
+    principal=Principal("k1", "acme", ("default",), frozenset({KeyRole.RESPOND})),
     policy=PolicyRef("default", "1", "ab" * 32),
     model="m",
-    decision=Decision(Action.ALLOW, (Reason.BELOW_LOWER,), (VERDICT,), "cd" * 32),
+    decision=DECISION,
+    rounds=(Round(Candidate("The moon.", "m"), DECISION),),
+    rewrites=(),
+    input=None,
+    input_flagged=False,
+    masked={},
     timings_ms={"total": 1.0},
     request_id="req_1",
     contents={"candidate": b'{"text":"The moon."}', "released": b'{"text":"The moon."}'},

@@ -12,6 +12,7 @@ from inwit.clients.embedded.model_server import CONTEXT
 from inwit.clients.openai_compatible import OpenAICompatible
 from inwit.errors import ConversationTooLong
 from inwit.pipeline.conscience import frame
+from inwit.pipeline.exchange import exchange_for
 from inwit.policy.loader import PACKAGED, load_policy
 from inwit.types import Candidate, Generation, Message
 
@@ -52,5 +53,6 @@ async def test_what_the_gateway_relies_on(tmp_path: Path) -> None:
 
 
 async def _tokens(client: OpenAICompatible, name: str, text: str) -> int:
-    messages = frame(REVIEW, (Message("user", "hi"),), Candidate(f"fine {text}", name))
+    exchange = exchange_for((Message("user", "hi"),), Candidate(f"fine {text}", name), "t")
+    messages = frame(REVIEW.framing, REVIEW.question, exchange)
     return (await client.next_token(messages, name, "t")).usage.prompt_tokens

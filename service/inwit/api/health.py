@@ -10,6 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from inwit import __version__
 from inwit.bootstrap import Gateway
 from inwit.health import CONSEQUENCES
+from inwit.policy.calibration import Fingerprint
+from inwit.policy.policy import Policy
 
 
 def router(gateway: Gateway) -> APIRouter:
@@ -50,27 +52,58 @@ def _readiness(gateway: Gateway) -> dict[str, Any]:
             for name, state in health.states.items()
         },
         "model": None if found is None else dataclasses.asdict(found),
+        "classifiers": {name: {"breaker": state} for name, state in gateway.breakers().items()},
         "warnings": _warnings(gateway),
         "policies": {
             policy.name: {
                 "version": policy.ref.version,
                 "digest": policy.ref.digest,
                 "framing": policy.review.framing.value,
+                "calibrated": _calibrated(gateway, policy),
                 "on_review_failure": policy.on_review_failure.value,
+                "shadow": policy.shadow,
             }
-            for policy in gateway.policies.values()
+            for policy in gateway.policies.current.values()
         },
+        "policies_since": gateway.policies.loaded.isoformat(timespec="seconds"),
+        "policy_problems": list(gateway.policies.problems),
     }
 
 
 def _status(gateway: Gateway) -> str:
     if not gateway.health.ready:
         return "not_ready"
-    return "degraded" if gateway.health.degraded else "ready"
+    degraded = gateway.health.degraded or gateway.policies.problems
+    return "degraded" if degraded else "ready"
+
+
+def _calibrated(gateway: Gateway, policy: Policy) -> bool:
+    """Whether every served model has a calibration for this policy's question and framing."""
+    found = gateway.capabilities()
+    review = policy.review
+    return found is not None and all(
+        Fingerprint(model, review.framing, review.question_digest) in gateway.calibrations
+        for model in found.models
+    )
 
 
 def _warnings(gateway: Gateway) -> list[str]:
-    warnings = ["No calibration: risks are the model's raw ones (calibrated: false)."]
+    warnings: list[str] = []
+    policies = gateway.policies.current.values()
+    raw = sorted(policy.name for policy in policies if not _calibrated(gateway, policy))
+    if raw:
+        warnings.append(
+            f"No calibration for {', '.join(raw)}: risks are the model's raw ones, and the "
+            "stricter thresholds hold (inwit calibrate)."
+        )
+    if gateway.policies.problems:
+        warnings.append("The policy folder does not compile; the policies before it are in force.")
+    weak = sorted(p.name for p in policies if p.classifier and p.classifier.use == ("embedded",))
+    if weak:
+        warnings.append(
+            f"The only classifier of {', '.join(weak)} is the embedded one, which is weak next to "
+            "a guard model (docs/classifiers.md)."
+        )
     found = gateway.capabilities()
     if found is not None and not found.logprobs:
         warnings.append("The model server gives no log-probabilities, so nothing can be reviewed.")

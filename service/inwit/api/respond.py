@@ -10,7 +10,8 @@ from opentelemetry.propagate import extract
 
 from inwit.api.body import body_schema, read_body
 from inwit.api.problems import MEDIA_TYPE, request_id
-from inwit.api.schemas import RespondRequest, RespondResponse, to_wire
+from inwit.api.respond_answer import RespondResponse, to_wire
+from inwit.api.respond_request import RespondRequest
 from inwit.bootstrap import Gateway
 from inwit.errors import ClientGone, FieldError, NotSupportedYet
 from inwit.telemetry import TRACER

@@ -23,7 +23,13 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def create_key(
     name: Annotated[str, typer.Option(help="What the key is for.")],
     tenant: Annotated[str, typer.Option(help="Whose key it is.")],
-    policy: Annotated[str, typer.Option(help="The policy it decides by.")] = "default",
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A policy that it may use; give it again for more. The first decides by default.",
+            show_default="default",
+        ),
+    ] = None,
     roles: Annotated[str, typer.Option(help="Of respond, review, audit, admin.")] = "respond",
     as_json: _Json = False,
 ) -> None:
@@ -31,12 +37,10 @@ def create_key(
     wanted = _roles(roles)
     if not tenant or not name:
         raise typer.BadParameter("a key needs a name and a tenant")
-    known = load_policies(load_settings().policy_dir or PACKAGED)
-    if policy not in known:
-        raise typer.BadParameter(f"there are: {', '.join(sorted(known))}", param_hint="--policy")
+    policies = _known_policies(policy or ["default"])
 
     async def work(keys: ApiKeys) -> tuple[StoredKey, str]:
-        return await keys.create(name=name, tenant=tenant, policy=policy, roles=wanted)
+        return await keys.create(name=name, tenant=tenant, policies=policies, roles=wanted)
 
     stored, key = _with_keys(work)
     if as_json:
@@ -55,7 +59,7 @@ def list_keys(as_json: _Json = False) -> None:
             "id": key.id,
             "name": key.name,
             "tenant": key.tenant,
-            "policy": key.policy,
+            "policies": ",".join(key.policies),
             "roles": ",".join(key.roles),
             "created": key.created.isoformat(timespec="seconds"),
             "revoked": key.revoked.isoformat(timespec="seconds") if key.revoked else "",
@@ -76,6 +80,13 @@ def revoke_key(
     """Stop a key; running gateways follow within INWIT_KEY_CACHE_MS."""
     _with_keys(lambda keys: keys.revoke(key_id))
     typer.echo(f"revoked {key_id}")
+
+
+def _known_policies(wanted: list[str]) -> list[str]:
+    known = load_policies(load_settings().policy_dir or PACKAGED)
+    if not known.keys() >= set(wanted):
+        raise typer.BadParameter(f"there are: {', '.join(sorted(known))}", param_hint="--policy")
+    return wanted
 
 
 def _roles(joined: str) -> list[KeyRole]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from inwit.cli.database import with_ledger
-from inwit.ledger import read
+from inwit.ledger import policies, read
 from inwit.ledger.database import Database
 from inwit.ledger.verify import verify_chain
 
@@ -29,6 +29,17 @@ def show_response(
     for story in stories:
         shown = {**story.facts, "hash": story.hash}
         typer.echo(json.dumps(shown | ({"content": story.contents} if content else {}), indent=2))
+
+
+@app.command("policy")
+def show_policy(
+    digest: Annotated[str, typer.Argument(help="The digest, as entries and /readyz name it.")],
+) -> None:
+    """Print the exact text of a policy that was in force."""
+    kept = with_ledger(lambda database: policies.read(database, digest))
+    if kept is None:
+        raise SystemExit(f"The ledger holds no policy with the digest {digest}.")
+    typer.echo(kept.text, nl=False)
 
 
 @app.command("verify")

@@ -66,9 +66,9 @@ async def _development_key(gateway: Gateway) -> str:
             pass
         else:
             return key
-    policy = "default" if "default" in gateway.policies else min(gateway.policies)
+    names = sorted(gateway.policies.current, key=lambda name: (name != "default", name))
     _, key = await gateway.keys.create(
-        name="development", tenant="development", policy=policy, roles=[KeyRole.RESPOND]
+        name="development", tenant="development", policies=names, roles=[KeyRole.RESPOND]
     )
     _write_secret(file, key)
     return key

@@ -1,22 +1,20 @@
 """The one client for every OpenAI-compatible server: vLLM, llama.cpp and others.
 
-aiohttp, chosen by measurement (load_tests/README.md). Foreign exceptions stop here.
+How bytes travel, and which errors that raises, is transport.py.
 """
 
 import asyncio
 import hmac
-import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-import aiohttp
 import structlog
-from opentelemetry.propagate import inject
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from inwit.clients.transport import CONNECT_S, JsonTransport
 from inwit.errors import (
-    ConversationTooLong,
     FieldError,
     InvalidField,
     UpstreamError,
@@ -24,16 +22,11 @@ from inwit.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from inwit.types import Candidate, Generation, Message, NextToken, TokenScore, Usage
+from inwit.types import Candidate, Generation, Message, NextToken, TokenScore, ToolCall, Usage
 
 log = structlog.get_logger()
 
 TOP_LOGPROBS = 20  # the most that OpenAI's shape allows, and vLLM's default --max-logprobs
-_MAX_ANSWER_BYTES = 8 * 2**20
-# Shorter than the servers' own (uvicorn, and with it vLLM: 5 s), so that a request never rides
-# on a connection that the server is about to close.
-_KEEPALIVE_S = 4.0
-_CONNECT_S = 3.0
 # vLLM's scheduler takes lower numbers first. A review is one token and ends a waiting response.
 _REVIEW_PRIORITY = -1
 
@@ -55,11 +48,21 @@ class _Logprobs(_Lenient):
     content: tuple[_Position, ...] | None = None
 
 
+class _Function(_Lenient):
+    name: Annotated[str, Field(max_length=128)]
+    arguments: str
+
+
+class _ToolCall(_Lenient):
+    id: Annotated[str, Field(max_length=128)]
+    function: _Function
+
+
 class _Answer(_Lenient):
     content: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
-    tool_calls: tuple[Any, ...] | None = None
+    tool_calls: tuple[_ToolCall, ...] | None = None
 
 
 class _Choice(_Lenient):
@@ -117,7 +120,7 @@ class Capabilities:
 class OpenAICompatible:
     """A pooled connection to one server. `open` it inside a running loop, `close` it after.
 
-    Implements the pipeline's `Model` and `NextTokenModel`.
+    Implements the pipeline's `Model` and `ReviewModel`.
     """
 
     def __init__(
@@ -128,29 +131,18 @@ class OpenAICompatible:
         api_key: str | None = None,
         cache_secret: bytes | None = None,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
+        self._transport = JsonTransport(base_url, api_key=api_key)
         self._cache_secret = cache_secret or secrets.token_bytes(32)
         self._model = model
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._session: aiohttp.ClientSession | None = None
         self.capabilities: Capabilities | None = None
 
     async def open(self) -> None:
         """Make the connection pool; nothing is sent yet."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # Nothing compressed: an answer's size is then what it takes in memory.
-            headers=self._headers | {"Accept-Encoding": "identity"},
-            auto_decompress=False,
-            # The pipeline's deadlines bound each call as a whole; this bounds only connecting.
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S),
-        )
+        await self._transport.open()
 
     async def close(self) -> None:
         """Close the pool; calls under way fail."""
-        if self._session is not None:
-            await self._session.close()
+        await self._transport.close()
 
     def resolve(self, name: str | None) -> str:
         """See `Model.resolve`."""
@@ -175,30 +167,40 @@ class OpenAICompatible:
             body["temperature"] = generation.temperature
         if generation.seed is not None:
             body["seed"] = generation.seed
-        completion = await self._complete(body)
-        choice = completion.choices[0]
-        if choice.message.tool_calls:
+        if generation.tools:
+            body["tools"] = [tool.as_openai() for tool in generation.tools]
+        candidate = _candidate(await self._complete(body), generation.model)
+        if candidate.tool_calls and not generation.tools:
             raise UpstreamError("The model called a tool, and no tools were offered to it.")
-        if choice.message.content is None:
-            raise UpstreamError("The model server gave no text, perhaps for want of max_tokens.")
-        if choice.finish_reason not in ("stop", "length"):
-            # vLLM also says abort, error and repetition: what is there is no finished answer.
-            raise UpstreamError("The model server broke off its answer.")
-        return Candidate(
-            text=choice.message.content,
-            reasoning=choice.message.reasoning or choice.message.reasoning_content or "",
-            model=generation.model,
-            finish_reason=choice.finish_reason,
-            usage=_usage(completion),
-        )
+        return candidate
 
     async def next_token(self, messages: tuple[Message, ...], model: str, tenant: str) -> NextToken:
-        """See `NextTokenModel.next_token`."""
+        """See `ReviewModel.next_token`."""
         body = self._next_token_body(messages, model) | self._hints(tenant)
         if self.capabilities is not None and self.capabilities.priority:
             body["priority"] = _REVIEW_PRIORITY
         completion = await self._complete(body, repeatable=True)
         return NextToken(_top(completion), model, _usage(completion))
+
+    async def structured(
+        self,
+        messages: tuple[Message, ...],
+        schema: Mapping[str, Any],
+        model: str,
+        tenant: str,
+        max_tokens: int,
+    ) -> Candidate:
+        """See `ReviewModel.structured`."""
+        wanted = {"name": "answer", "schema": dict(schema), "strict": True}
+        body: dict[str, Any] = {
+            "model": model,
+            "messages": [message.as_openai() for message in messages],
+            "max_tokens": max_tokens,
+            "temperature": 0,
+            "response_format": {"type": "json_schema", "json_schema": wanted},
+            **self._hints(tenant),
+        }
+        return _candidate(await self._complete(body, repeatable=True), model)
 
     async def alive(self) -> bool:
         """Whether the server answers, and serves what it served when it was probed."""
@@ -234,8 +236,8 @@ class OpenAICompatible:
 
     async def _models(self) -> tuple[_ServedModel, ...]:
         try:
-            async with asyncio.timeout(_CONNECT_S):
-                raw = await self._send("GET", "/models", None)
+            async with asyncio.timeout(CONNECT_S):
+                raw = await self._transport.send("GET", "/models", None)
         except TimeoutError as error:
             raise UpstreamTimeout("The model server does not answer.") from error
         try:
@@ -271,7 +273,7 @@ class OpenAICompatible:
         return {"cache_salt": salt.hex()}
 
     async def _complete(self, body: dict[str, Any], *, repeatable: bool = False) -> _Completion:
-        raw = await self._send("POST", "/chat/completions", body, repeatable=repeatable)
+        raw = await self._transport.send("POST", "/chat/completions", body, repeatable=repeatable)
         try:
             completion = _COMPLETION.validate_json(raw)
         except ValidationError as error:
@@ -280,86 +282,28 @@ class OpenAICompatible:
             raise UpstreamError("The model server's answer holds no choice.")
         return completion
 
-    async def _send(
-        self, method: str, path: str, body: dict[str, Any] | None, *, repeatable: bool = False
-    ) -> bytes:
-        """Send once, and once more where that is safe.
 
-        A connection that was never made is always safe to try again. One that broke is safe only
-        for a review: a generation may be what broke the server, and costs its whole length again.
-        """
-        try:
-            return await self._send_once(method, path, body)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            pass
-        except (aiohttp.ClientError, OSError) as error:
-            if not repeatable:
-                raise _unreachable() from error
-        try:
-            return await self._send_once(method, path, body)
-        except (aiohttp.ClientError, OSError) as error:
-            raise _unreachable() from error
-
-    async def _send_once(self, method: str, path: str, body: dict[str, Any] | None) -> bytes:
-        if self._session is None or self._session.closed:
-            raise UpstreamUnavailable("The model client is closed.")
-        headers: dict[str, str] = {}
-        inject(headers)
-        async with self._session.request(
-            method, self._base_url + path, json=body, headers=headers, allow_redirects=False
-        ) as answer:
-            raw = await _read_bounded(answer)
-            if answer.status != 200:
-                raise _refusal(answer.status, answer.headers.get("Retry-After"), raw)
-            return raw
-
-
-async def _read_bounded(answer: aiohttp.ClientResponse) -> bytes:
-    raw = bytearray()
-    async for chunk in answer.content.iter_any():
-        raw += chunk
-        if len(raw) > _MAX_ANSWER_BYTES:
-            answer.close()
-            raise UpstreamError("The model server's answer is too large.")
-    return bytes(raw)
-
-
-def _unreachable() -> UpstreamUnavailable:
-    return UpstreamUnavailable("The model server cannot be reached, or hung up.", retry_after=2)
-
-
-# vLLM says it in words, llama.cpp in fields; both as status 400.
-_TOO_LONG = re.compile(rb"context (?:length|size|window)|exceed_context_size")
-_SECONDS = re.compile(r"[0-9]{1,3}")
-_CONTEXT = re.compile(
-    rb"context (?:length|size|window)(?: is|:)?\D{0,20}(\d{1,9})|\"n_ctx\":\s*(\d{1,9})"
-)
-_TOKENS = re.compile(
-    rb"(?:requested|contains at least|contains)\D{0,30}(\d{1,9})|\"n_prompt_tokens\":\s*(\d{1,9})"
-)
-
-
-def _refusal(status: int, retry_after: str | None, raw: bytes) -> Exception:
-    """The error for a status other than 200. The server's own words may quote content: not kept."""
-    if status in (400, 413, 422) and _TOO_LONG.search(raw):
-        return ConversationTooLong(_number(_TOKENS, raw), _number(_CONTEXT, raw))
-    if status in (429, 503):
-        found = _SECONDS.fullmatch(retry_after or "")
-        seconds = int(found[0]) if found else 2
-        return UpstreamUnavailable("The model server refuses for now.", retry_after=seconds)
-    if status in (401, 403):
-        return UpstreamError("The model server refuses Inwit's credentials (INWIT_MODEL_API_KEY).")
-    if status in (400, 422):
-        return UpstreamRefused(
-            "The model server refuses this conversation: its chat template may not take these "
-            "roles in this order, or its settings not this length of answer."
-        )
-    return UpstreamError(f"The model server answered {status}.")
-
-
-def _number(pattern: re.Pattern[bytes], raw: bytes) -> int | None:
-    found = pattern.search(raw)
-    return int(next(group for group in found.groups() if group)) if found else None
+def _candidate(completion: _Completion, model: str) -> Candidate:
+    choice = completion.choices[0]
+    calls = tuple(
+        ToolCall(call.id, call.function.name, call.function.arguments)
+        for call in choice.message.tool_calls or ()
+    )
+    if choice.message.content is None and not calls:
+        raise UpstreamError("The model server gave no text, perhaps for want of max_tokens.")
+    if choice.finish_reason not in ("stop", "length", "tool_calls"):
+        # vLLM also says abort, error and repetition: what is there is no finished answer.
+        raise UpstreamError("The model server broke off its answer.")
+    if calls and choice.finish_reason == "length":
+        raise UpstreamError("The model server broke off a tool call for want of max_tokens.")
+    return Candidate(
+        text=choice.message.content or "",
+        reasoning=choice.message.reasoning or choice.message.reasoning_content or "",
+        model=model,
+        finish_reason=choice.finish_reason,
+        usage=_usage(completion),
+        tool_calls=calls,
+    )
 
 
 def _top(completion: _Completion) -> tuple[TokenScore, ...]:

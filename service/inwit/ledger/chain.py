@@ -10,10 +10,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from inwit.types import Record, Verdict
+from inwit.decisions import Record, Round
+from inwit.types import Verdict
 
 GENESIS = bytes(32)
-SCHEMA = 1
+SCHEMA = 2
 
 
 def leaf_hash(body: bytes) -> bytes:
@@ -47,7 +48,12 @@ def entry_facts(record: Record, entry_id: str, salts: Mapping[str, bytes]) -> di
         "action": decision.action.value,
         "reasons": [reason.value for reason in decision.reasons],
         "reviewed": decision.reviewed,
-        "verdicts": [_verdict(verdict) for verdict in decision.verdicts],
+        "categories": [category.value for category in decision.categories],
+        "rounds": [_round(each) for each in record.rounds],
+        "rewrites": [outcome.value for outcome in record.rewrites],
+        "input": _verdict(record.input) if record.input else None,
+        "input_flagged": record.input_flagged,
+        "masked": dict(record.masked),
         "commitments": {
             kind: commitment(salts[kind], content) for kind, content in record.contents.items()
         },
@@ -61,17 +67,34 @@ def entry_body(facts: Mapping[str, Any], sequence: int, previous: bytes) -> byte
     return json.dumps(placed, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
+def _round(each: Round) -> dict[str, Any]:
+    """One candidate's review. `sampling` lets the miss rate be estimated from entries alone."""
+    decision, slice_ = each.decision, each.sampling
+    return {
+        "action": decision.action.value,
+        "reasons": [reason.value for reason in decision.reasons],
+        "verdicts": [_verdict(verdict) for verdict in decision.verdicts],
+        "asked": [reason.value for reason in each.asked],
+        "explanation": each.explanation.status.value if each.explanation else None,
+        "disagreement": decision.disagreement,
+        "sampling": {"rate": slice_.rate, "drawn": slice_.drawn} if slice_ else None,
+    }
+
+
 def _verdict(verdict: Verdict) -> dict[str, Any]:
     return {
         "judge": verdict.judge,
         "status": verdict.status.value,
         "fault": verdict.fault.value if verdict.fault else None,
         "risk": _rounded(verdict.risk),
+        "raw_risk": _rounded(verdict.raw_risk),
         "label_mass": _rounded(verdict.label_mass),
         "calibrated": verdict.calibrated,
         "model": verdict.model,
         "framing": verdict.framing.value if verdict.framing else None,
         "question": verdict.question_digest,
+        "categories": [category.value for category in verdict.categories],
+        "labels": list(verdict.labels),
     }
 
 

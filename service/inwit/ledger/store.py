@@ -13,11 +13,11 @@ import sqlalchemy as sa
 import structlog
 
 from inwit import telemetry
+from inwit.decisions import Receipt, Record
 from inwit.errors import LedgerError
 from inwit.ledger.chain import GENESIS, entry_body, entry_facts, leaf_hash
 from inwit.ledger.database import Database
 from inwit.ledger.tables import CONTENTS, ENTRIES
-from inwit.types import Receipt, Record
 
 log = structlog.get_logger()
 

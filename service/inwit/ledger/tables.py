@@ -10,6 +10,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
 )
 
 METADATA = MetaData(
@@ -59,8 +60,19 @@ API_KEYS = Table(
     Column("secret_hash", LargeBinary(32), nullable=False),
     Column("name", String(128), nullable=False),
     Column("tenant", String(128), nullable=False),
-    Column("policy", String(64), nullable=False),
+    Column("policies", Text, nullable=False),  # names, comma-joined; the first is the default
     Column("roles", String(256), nullable=False),
     Column("created", DateTime(timezone=True), nullable=False),
     Column("revoked", DateTime(timezone=True), nullable=True),
+)
+
+# The exact text of every policy that was ever in force, by the SHA-256 that entries name it by.
+POLICIES = Table(
+    "policies",
+    METADATA,
+    Column("digest", String(64), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("text", LargeBinary, nullable=False),
+    Column("first_in_force", DateTime(timezone=True), nullable=False),
 )

@@ -1,67 +1,43 @@
 """The way of a request, in the order in which it happens. JSON and, later, SSE share it."""
 
 import asyncio
-import json
-import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import structlog
-
 from inwit import telemetry
-from inwit.errors import FieldError as Wrong
-from inwit.errors import (
-    Forbidden,
-    InvalidField,
-    InwitError,
-    LedgerError,
-    Overloaded,
-    UpstreamTimeout,
-)
-from inwit.pipeline.protocols import Judge, Ledger, Model
-from inwit.policy.decide import decide
+from inwit.decisions import Decision, Output, Receipt, Record, Response, RewriteOutcome, Round
+from inwit.errors import InwitError, LedgerError, Overloaded, UpstreamError, UpstreamTimeout
+from inwit.pipeline.admission import Job, Limits, admit
+from inwit.pipeline.fallback import fallback_text
+from inwit.pipeline.input_stage import judge_input
+from inwit.pipeline.ledger_contents import contents_of
+from inwit.pipeline.protocols import Classifiers, Ledger, Model
+from inwit.pipeline.redaction import masked, private_spans
+from inwit.pipeline.reviewer import Reviewer, Subject, remaining
+from inwit.pipeline.rewriting import bare_refusal, outcome_of, rewrite_messages, settle
+from inwit.pipeline.shadow import Shadows
+from inwit.pipeline.tally import tally
+from inwit.policy.book import PolicyBook
 from inwit.policy.policy import Policy
-from inwit.telemetry import Stage, StageTimer
-from inwit.types import (
-    Action,
-    Call,
-    Candidate,
-    Decision,
-    Fault,
-    Generation,
-    Receipt,
-    Record,
-    Response,
-    Verdict,
-)
-
-log = structlog.get_logger()
+from inwit.telemetry import Stage
+from inwit.types import Action, Call, Candidate, Generation, Message, Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds on one request and on all of them together; times in milliseconds."""
+class Outcome:
+    """Where review and rewriting ended: the last round's candidate under the final decision."""
 
-    max_in_flight: int
-    deadline_ms: int
-    generate_ms: int
-    judge_ms: int
-    record_ms: int
-    max_tokens: int
+    subject: Subject
+    rounds: tuple[Round, ...]
+    rewrites: tuple[RewriteOutcome, ...]
+    decision: Decision
 
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """An admitted call."""
-
-    id: str
-    call: Call
-    policy: Policy
-    generation: Generation
-    ends: float  # on the event loop's clock, seconds
-    timer: StageTimer
+    @property
+    def candidate(self) -> Candidate:
+        """The candidate that the decision covers."""
+        return self.rounds[-1].candidate
 
 
 class Pipeline:
@@ -71,15 +47,19 @@ class Pipeline:
         self,
         *,
         model: Model,
-        judge: Judge,
+        reviewer: Reviewer,
+        classifiers: Classifiers,
         ledger: Ledger,
-        policies: Mapping[str, Policy],
+        policies: PolicyBook,
+        shadows: Shadows,
         limits: Limits,
     ) -> None:
         self._model = model
-        self._judge = judge
+        self._reviewer = reviewer
+        self._classifiers = classifiers
         self._ledger = ledger
         self._policies = policies
+        self._shadows = shadows
         self._limits = limits
         self._in_flight = 0
 
@@ -89,13 +69,14 @@ class Pipeline:
         Raises:
             InwitError: as its subclasses say; whatever was generated stays inside.
         """
-        job = self._admit(call)
-        candidate = await self._generate(job)
-        verdict = await self._review(job, candidate)
-        decision = decide(job.policy, (verdict,), candidate.digest)
-        output = act(job.policy, decision, candidate)
-        receipt = await self._record(job, candidate, decision, output)
-        return self._release(job, candidate, decision, output, receipt)
+        job = admit(call, self._policies.current, self._model, self._limits)
+        candidate, subject = await self._generate(job)
+        first = await self._reviewer.review(subject, candidate)
+        outcome = await self._rewrite(job, subject, first)
+        output = act(job.policy, outcome.decision, outcome.candidate, call.messages)
+        receipt = await self._record(job, outcome, output)
+        self._shadows.judge(subject, first)
+        return self._release(job, outcome, output, receipt)
 
     @contextmanager
     def slot(self) -> Generator[None]:
@@ -117,74 +98,79 @@ class Pipeline:
             self._in_flight -= 1
             telemetry.IN_FLIGHT.dec()
 
-    def _admit(self, call: Call) -> _Job:
-        limits = self._limits
-        policy = self._policy_for(call)
-        deadline_ms = min(call.deadline_ms or limits.deadline_ms, limits.deadline_ms)
-        generation = Generation(
-            messages=call.messages,
-            model=self._model.resolve(call.model),
-            max_tokens=min(call.max_tokens or limits.max_tokens, limits.max_tokens),
-            tenant=call.principal.tenant,
-            temperature=call.temperature,
-            seed=call.seed,
-        )
-        ends = asyncio.get_running_loop().time() + deadline_ms / 1000
-        return _Job(f"resp_{uuid.uuid4().hex}", call, policy, generation, ends, StageTimer())
+    async def _generate(self, job: Job) -> tuple[Candidate, Subject]:
+        """Generate, with the input stage beside it."""
+        looking = asyncio.create_task(self._look_at_input(job)) if job.policy.input else None
+        try:
+            with job.timer.stage(Stage.GENERATE):
+                timeout = remaining(job.ends, self._limits.generate_ms)
+                candidate = await self._write(job.generation, timeout)
+            verdict, flagged = await looking if looking else (None, False)
+        finally:
+            if looking is not None:
+                looking.cancel()
+                await asyncio.wait({looking})
+        return candidate, job.subject(verdict, flagged)
 
-    def _policy_for(self, call: Call) -> Policy:
-        own = call.principal.policy
-        policy = self._policies.get(call.policy or own)
-        if policy is None and call.policy in (None, own):
-            raise Forbidden(
-                f"This API key decides by the policy {own!r}, which this gateway does not have. "
-                "Its operator must add the policy, or give you another key."
-            )
-        if policy is None:
-            wrong = Wrong("policy", f"no such policy; this API key decides by {own!r}")
-            raise InvalidField("The request names a policy that does not exist.", (wrong,))
-        if policy.name != own:
-            raise Forbidden(f"This API key decides by the policy {own!r}, and by no other.")
-        return policy
+    async def _write(self, generation: Generation, timeout_s: float) -> Candidate:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._model.generate(generation)
+        except TimeoutError as error:
+            raise UpstreamTimeout("The model did not finish its answer in time.") from error
 
-    async def _generate(self, job: _Job) -> Candidate:
-        with job.timer.stage(Stage.GENERATE):
-            try:
-                async with asyncio.timeout(_remaining(job, self._limits.generate_ms)):
-                    return await self._model.generate(job.generation)
-            except TimeoutError as error:
-                raise UpstreamTimeout("The model did not finish its answer in time.") from error
+    async def _look_at_input(self, job: Job) -> tuple[Verdict | None, bool]:
+        timeout = remaining(job.ends, self._limits.review.classify_ms)
+        tenant = job.generation.tenant
+        return await judge_input(self._classifiers, job.policy, job.call.messages, tenant, timeout)
 
-    async def _review(self, job: _Job, candidate: Candidate) -> Verdict:
-        timeout = _remaining(job, self._limits.judge_ms)
-        with job.timer.stage(Stage.JUDGE):
-            verdict = await self._judge.judge(
-                job.policy.review,
-                job.generation.messages,
-                candidate,
-                job.generation.tenant,
-                timeout,
-            )
-        if verdict.fault is Fault.TIMEOUT and timeout < self._limits.judge_ms / 1000:
-            # Not a review that failed: the caller gave it less time than it may have, and must
-            # not be able to choose by that what is released unreviewed.
-            raise UpstreamTimeout("The deadline ended during the review; nothing was released.")
-        telemetry.VERDICTS.labels(job.policy.name, verdict.judge, verdict.outcome).inc()
-        return verdict
+    async def _rewrite(self, job: Job, subject: Subject, first: Round) -> Outcome:
+        """Let the model revise while the policy says so; each rewrite is reviewed in its turn."""
+        rounds, outcomes = [first], list[RewriteOutcome]()
+        while (
+            rounds[-1].decision.action is Action.REWRITE
+            and len(outcomes) < job.policy.rewrite.max_rounds
+        ):
+            outcome, rewritten = await self._rewrite_once(job, subject, rounds[-1])
+            outcomes.append(outcome)
+            if rewritten is not None:
+                rounds.append(rewritten)
+            if outcome is RewriteOutcome.COSMETIC:
+                break
+        decision = settle(job.policy, tuple(rounds), tuple(outcomes))
+        return Outcome(subject, tuple(rounds), tuple(outcomes), decision)
 
-    async def _record(
-        self, job: _Job, candidate: Candidate, decision: Decision, output: str
-    ) -> Receipt:
+    async def _rewrite_once(
+        self, job: Job, subject: Subject, flagged: Round
+    ) -> tuple[RewriteOutcome, Round | None]:
+        generation = job.rewriting(rewrite_messages(job.generation.messages, flagged))
+        try:
+            with job.timer.stage(Stage.REWRITE):
+                timeout = remaining(job.ends, self._limits.generate_ms)
+                candidate = await self._write(generation, timeout)
+        except UpstreamError:
+            return RewriteOutcome.FAILED, None
+        if bare_refusal(candidate.text):
+            return RewriteOutcome.REFUSAL, None
+        rewritten = await self._reviewer.review(subject, candidate, rewrite=True)
+        return outcome_of(job.policy, flagged, rewritten), rewritten
+
+    async def _record(self, job: Job, outcome: Outcome, output: Output) -> Receipt:
         record = Record(
             response_id=job.id,
             time=datetime.now(UTC),
             principal=job.call.principal,
             policy=job.policy.ref,
-            model=candidate.model,
-            decision=decision,
+            model=outcome.candidate.model,
+            decision=outcome.decision,
+            rounds=outcome.rounds,
+            rewrites=outcome.rewrites,
+            input=outcome.subject.input,
+            input_flagged=outcome.subject.input_flagged,
+            masked=output.masked,
             timings_ms=job.timer.as_ms(),
             request_id=job.call.request_id,
-            contents=_contents(job.call, candidate, output),
+            contents=contents_of(job.call, outcome.rounds, output),
         )
         with job.timer.stage(Stage.RECORD):
             try:
@@ -194,61 +180,38 @@ class Pipeline:
                 detail = "The ledger did not confirm in time; nothing was released."
                 raise LedgerError(detail, retry_after=1) from error
 
-    def _release(
-        self, job: _Job, candidate: Candidate, decision: Decision, output: str, receipt: Receipt
-    ) -> Response:
-        allowed = decision.action is Action.ALLOW
-        telemetry.RESPONSES.labels(job.policy.name, decision.action.value).inc()
-        if allowed and not decision.reviewed:
-            telemetry.UNREVIEWED_RELEASES.labels(job.policy.name).inc()
+    def _release(self, job: Job, outcome: Outcome, output: Output, receipt: Receipt) -> Response:
         telemetry.OVERHEAD.observe(job.timer.overhead())
-        timings = job.timer.as_ms()
-        log.info(
-            "responded",
-            response=job.id,
-            tenant=job.call.principal.tenant,
-            policy=job.policy.name,
-            action=decision.action.value,
-            reasons=[reason.value for reason in decision.reasons],
-            outcomes=[verdict.outcome for verdict in decision.verdicts],
-            sequence=receipt.sequence,
-            timings_ms=timings,
-        )
-        return Response(
+        response = Response(
             id=job.id,
-            decision=decision,
+            decision=outcome.decision,
+            rounds=outcome.rounds,
+            rewrites=outcome.rewrites,
             output=output,
-            finish_reason=candidate.finish_reason if allowed else "content_filter",
+            has_input_stage=job.policy.input is not None,
+            input=outcome.subject.input,
+            input_flagged=outcome.subject.input_flagged,
+            passages=job.passages,
             policy=job.policy.ref,
-            candidate_usage=candidate.usage,
-            timings_ms=timings,
+            timings_ms=job.timer.as_ms(),
             receipt=receipt,
-            model=candidate.model,
+            model=outcome.candidate.model,
         )
+        tally(response, job.call.principal.tenant)
+        return response
 
 
-def act(policy: Policy, decision: Decision, candidate: Candidate) -> str:
-    """The text that leaves: the candidate under a decision that covers it, else the fallback."""
-    if decision.action is not Action.ALLOW:
-        return policy.fallback_text
+def act(
+    policy: Policy, decision: Decision, candidate: Candidate, messages: tuple[Message, ...]
+) -> Output:
+    """What leaves: the candidate under a decision that covers it, masked, else the fallback.
+
+    Raises:
+        InwitError: the decision is about another candidate.
+    """
+    if decision.action not in (Action.ALLOW, Action.REDACT):
+        return Output(fallback_text(policy, messages), "content_filter")
     if decision.covers != candidate.digest:
         raise InwitError("A decision was applied to a candidate that it does not cover.")
-    return candidate.text
-
-
-def _remaining(job: _Job, stage_ms: int) -> float:
-    """Seconds that a stage may take: its own bound, or what is left of the whole."""
-    left = job.ends - asyncio.get_running_loop().time()
-    return max(0.0, min(stage_ms / 1000, left))
-
-
-def _contents(call: Call, candidate: Candidate, output: str) -> dict[str, bytes]:
-    request = {
-        "messages": [message.as_openai() for message in call.messages],
-        "end_user": call.end_user,
-        "conversation_id": call.conversation_id,
-        "metadata": dict(call.metadata),
-    }
-    written = {"text": candidate.text, "reasoning": candidate.reasoning}
-    blobs = {"request": request, "candidate": written, "released": {"text": output}}
-    return {kind: json.dumps(blob, ensure_ascii=True).encode() for kind, blob in blobs.items()}
+    text, counts = masked(candidate.text, private_spans(policy, candidate.text, messages))
+    return Output(text, candidate.finish_reason, candidate.tool_calls, counts)

@@ -1,18 +1,11 @@
 """What the pipeline needs of the world, each as small as its use."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
+from inwit.decisions import Explanation, Receipt, Record
 from inwit.policy.policy import ReviewSpec
-from inwit.types import (
-    Candidate,
-    Exchange,
-    Generation,
-    Message,
-    NextToken,
-    Receipt,
-    Record,
-    Verdict,
-)
+from inwit.types import Candidate, Exchange, Framing, Generation, Message, NextToken, Verdict
 
 
 class Model(Protocol):
@@ -37,8 +30,8 @@ class Model(Protocol):
         ...
 
 
-class NextTokenModel(Protocol):
-    """The same model, asked for the distribution of one token."""
+class ReviewModel(Protocol):
+    """The same model, asked about what it wrote."""
 
     async def next_token(self, messages: tuple[Message, ...], model: str, tenant: str) -> NextToken:
         """Give the most likely next tokens after `messages`, with their log-probabilities.
@@ -49,19 +42,44 @@ class NextTokenModel(Protocol):
         """
         ...
 
+    async def structured(
+        self,
+        messages: tuple[Message, ...],
+        schema: Mapping[str, Any],
+        model: str,
+        tenant: str,
+        max_tokens: int,
+    ) -> Candidate:
+        """Give an answer that the server was told to fit to a JSON Schema; it may not.
+
+        Raises:
+            ConversationTooLong: the messages do not fit the model's context.
+            UpstreamError: the server failed, timed out, or cannot be reached.
+        """
+        ...
+
+
+class ServedModel(Model, ReviewModel, Protocol):
+    """The served model in both its parts: it writes, and it is asked about what it wrote."""
+
 
 class Judge(Protocol):
     """Reviews a candidate. A failure to do so is a verdict, never an exception and never a pass."""
 
     async def judge(
-        self,
-        review: ReviewSpec,
-        conversation: tuple[Message, ...],
-        candidate: Candidate,
-        tenant: str,
-        timeout_s: float,
+        self, review: ReviewSpec, exchange: Exchange, model: str, timeout_s: float
     ) -> Verdict:
-        """Give a verdict on the whole candidate within `timeout_s` seconds."""
+        """Give a verdict on the whole answer within `timeout_s` seconds."""
+        ...
+
+
+class Explainer(Protocol):
+    """Says which categories a risk is about."""
+
+    async def explain(
+        self, framing: Framing, exchange: Exchange, model: str, timeout_s: float
+    ) -> Explanation:
+        """Name categories of `exchange.harms`, quotes and a reason within `timeout_s` seconds."""
         ...
 
 

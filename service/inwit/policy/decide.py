@@ -1,52 +1,185 @@
-"""The decision, as a pure function of policy and verdicts."""
+"""The decision, as a pure function of the policy and of what was found.
 
+Every finding gives reasons, each with an action; the strictest action wins, and the reasons for it
+stand first. docs/decisions-table.md is rendered from this function, and a test enumerates it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from inwit.decisions import AskReason, Decision, Explanation, Reason
 from inwit.errors import InwitError
-from inwit.policy.policy import Policy, Thresholds
-from inwit.types import Action, Decision, Reason, ReviewStatus, Verdict
-
-_FAILURES = {
-    ReviewStatus.UNAVAILABLE: Reason.UNAVAILABLE,
-    ReviewStatus.TRUNCATED: Reason.TRUNCATED,
-}
+from inwit.policy.policy import Clears, OnDisagreement, OnInput, Policy
+from inwit.policy.states import State, classifier_state, conscience_state, named, severities
+from inwit.types import Action, Category, Severity, Verdict
 
 
-def decide(policy: Policy, verdicts: tuple[Verdict, ...], covers: str) -> Decision:
-    """Decide on the candidate whose digest is `covers`.
+class ToolFinding(StrEnum):
+    """What the policy says of the tool calls in a candidate, the worst of them."""
 
-    Every verdict gives one reason and one action; the strictest action wins. With no verdict at
-    all nothing was reviewed, and the policy's `on_review_failure` holds.
+    NONE = "none"
+    PERMITTED = "permitted"
+    NEEDS_PERSON = "needs_person"
+    OUTSIDE = "outside"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known of one candidate. `covers` is its digest, and every verdict's.
+
+    `input` is the verdict on the caller's messages, which covers no candidate, and
+    `input_flagged` what the policy's patterns and that verdict make of them together.
+    """
+
+    covers: str
+    conscience: Verdict
+    explanation: Explanation | None = None
+    classifier: Verdict | None = None
+    asked: tuple[AskReason, ...] = ()
+    tools: ToolFinding = ToolFinding.NONE
+    input: Verdict | None = None
+    input_flagged: bool = False
+    masks: bool = False
+
+
+Finding = tuple[Action, Reason]
+
+_FAILED = (State.UNAVAILABLE, State.TRUNCATED)
+
+
+def decide(policy: Policy, evidence: Evidence) -> Decision:
+    """Decide on the candidate whose digest is `evidence.covers`.
 
     Raises:
         InwitError: a verdict is about another candidate.
     """
-    if any(verdict.covers != covers for verdict in verdicts):
+    verdicts = tuple(v for v in (evidence.conscience, evidence.classifier) if v is not None)
+    if any(verdict.covers != evidence.covers for verdict in verdicts):
         raise InwitError("A verdict was used for a candidate that it does not cover.")
-    if not verdicts:
-        return Decision(policy.on_review_failure, (Reason.UNAVAILABLE,), (), covers)
-    reasons = tuple(dict.fromkeys(_reason(policy.thresholds, verdict) for verdict in verdicts))
-    blocked = any(_action(policy, reason) is Action.BLOCK for reason in reasons)
-    return Decision(Action.BLOCK if blocked else Action.ALLOW, reasons, verdicts, covers)
+    conscience = conscience_state(policy, evidence.conscience, evidence.explanation)
+    classifier = classifier_state(policy, evidence.classifier)
+    findings = [
+        *_judged(policy, evidence, conscience, classifier),
+        *_classifier_failed(policy, evidence, classifier),
+        *_tools(evidence),
+        *_input(policy, evidence),
+        *([(Action.REDACT, Reason.PRIVATE_DATA)] if evidence.masks else []),
+    ]
+    findings.sort(key=lambda finding: -finding[0].strictness)
+    return Decision(
+        action=findings[0][0],
+        reasons=tuple(dict.fromkeys(reason for _, reason in findings)),
+        verdicts=verdicts,
+        covers=evidence.covers,
+        categories=found_categories(policy, evidence),
+        disagreement=_disagreement(conscience, classifier),
+    )
 
 
-def _reason(thresholds: Thresholds, verdict: Verdict) -> Reason:
-    if verdict.risk is None:
-        return _FAILURES[verdict.status]
-    if verdict.risk >= thresholds.upper:
-        return Reason.ABOVE_UPPER
-    if verdict.risk >= thresholds.lower:
-        return Reason.IN_DOUBT
-    return Reason.BELOW_LOWER
+def found_categories(policy: Policy, evidence: Evidence) -> tuple[Category, ...]:
+    """Those of the policy's categories that a judge named, in the policy's order."""
+    found = {*named(evidence.explanation)}
+    if evidence.classifier is not None:
+        found |= {*evidence.classifier.categories}
+    return tuple(category for category in policy.categories if category in found)
 
 
-def _action(policy: Policy, reason: Reason) -> Action:
-    match reason:
-        case Reason.BELOW_LOWER:
-            return Action.ALLOW
-        case Reason.ABOVE_UPPER:
-            return Action.BLOCK
-        case Reason.IN_DOUBT:
-            return policy.on_doubt
-        case Reason.UNAVAILABLE:
-            return policy.on_review_failure
-        case Reason.TRUNCATED:
-            return policy.on_truncated
+def harm_action(policy: Policy, categories: tuple[Category, ...]) -> Action:
+    """The strictest action of the categories found, or the policy's where none was named."""
+    actions = [policy.categories[category].action for category in categories]
+    return max(actions, key=lambda action: action.strictness, default=policy.on_harm)
+
+
+def _judged(
+    policy: Policy, evidence: Evidence, conscience: State, classifier: State
+) -> Iterator[Finding]:
+    """What the two judges' states come to together."""
+    categories = found_categories(policy, evidence)
+    harm = harm_action(policy, categories)
+    critical = Severity.CRITICAL in severities(policy, categories)
+    match conscience, classifier:
+        case (State.PASS, State.FAIL):
+            yield _on_disagreement(policy, harm), Reason.DISAGREEMENT
+            yield Action.ALLOW, Reason.CLASSIFIER_FLAGGED
+        case (State.FAIL, State.PASS):
+            # A critical category is not talked down by a classifier that saw nothing.
+            yield harm if critical else _on_disagreement(policy, harm), Reason.DISAGREEMENT
+            yield Action.ALLOW, Reason.ABOVE_UPPER
+        case (_, State.FAIL):
+            yield harm, Reason.CLASSIFIER_FLAGGED
+            yield from _alone(policy, conscience, harm, critical)
+        case (State.PASS, State.DOUBT):
+            yield policy.on_doubt, Reason.CLASSIFIER_IN_DOUBT
+        case (State.PASS, State.PASS):
+            yield Action.ALLOW, Reason.BELOW_LOWER
+            yield Action.ALLOW, Reason.CLASSIFIER_AGREED
+        case (State.DOUBT, State.PASS) if not critical and _clears(policy, Clears.DOUBT):
+            yield Action.ALLOW, Reason.DOUBT_CLEARED
+        case (State.UNAVAILABLE | State.TRUNCATED, State.PASS) if _clears(policy, Clears.FAILURE):
+            yield Action.ALLOW, Reason.FAILURE_CLEARED
+        case _:
+            yield from _alone(policy, conscience, harm, critical)
+
+
+def _alone(policy: Policy, conscience: State, harm: Action, critical: bool) -> Iterator[Finding]:
+    """What the conscience's state comes to where the classifier does not settle it."""
+    match conscience:
+        case State.FAIL:
+            yield harm, Reason.ABOVE_UPPER
+        case State.DOUBT if critical:
+            yield harm, Reason.CRITICAL_DOUBT
+        case State.DOUBT:
+            yield policy.on_doubt, Reason.IN_DOUBT
+        case State.TRUNCATED:
+            yield policy.on_truncated, Reason.TRUNCATED
+        case State.UNAVAILABLE:
+            yield policy.on_review_failure, Reason.UNAVAILABLE
+        case _:
+            yield Action.ALLOW, Reason.BELOW_LOWER
+
+
+def _classifier_failed(policy: Policy, evidence: Evidence, classifier: State) -> Iterator[Finding]:
+    if classifier not in _FAILED or policy.classifier is None:
+        return
+    if set(evidence.asked) <= {AskReason.SAMPLE}:
+        # Nothing hung on it: the slice is for measuring.
+        yield Action.ALLOW, Reason.SAMPLE_FAILED
+    else:
+        yield policy.classifier.on_failure, Reason.CLASSIFIER_FAILED
+
+
+def _tools(evidence: Evidence) -> Iterator[Finding]:
+    if evidence.tools is ToolFinding.OUTSIDE:
+        yield Action.BLOCK, Reason.TOOL_OUTSIDE
+    if evidence.tools is ToolFinding.NEEDS_PERSON:
+        yield Action.ESCALATE, Reason.TOOL_NEEDS_PERSON
+
+
+def _input(policy: Policy, evidence: Evidence) -> Iterator[Finding]:
+    if policy.input is None:
+        return
+    blocks = policy.input.on_flag is OnInput.BLOCK
+    if evidence.input_flagged:
+        yield Action.BLOCK if blocks else Action.ALLOW, Reason.INPUT_FLAGGED
+    if evidence.input is not None and evidence.input.risk is None:
+        yield policy.on_review_failure if blocks else Action.ALLOW, Reason.INPUT_FAILED
+
+
+def _on_disagreement(policy: Policy, harm: Action) -> Action:
+    match policy.on_disagreement:
+        case OnDisagreement.REWRITE:
+            return Action.REWRITE
+        case OnDisagreement.ESCALATE:
+            return Action.ESCALATE
+        case OnDisagreement.STRICTER:
+            return harm
+
+
+def _disagreement(conscience: State, classifier: State) -> str | None:
+    pair = {conscience, classifier}
+    return f"{conscience}_{classifier}" if pair == {State.PASS, State.FAIL} else None
+
+
+def _clears(policy: Policy, what: Clears) -> bool:
+    return policy.classifier is not None and what in policy.classifier.clears

@@ -1,70 +1,79 @@
-"""Compiles policy files. Every error names file and line, what is wrong, and the remedy."""
+"""Compiles policy files. Every error has file, line, column, what is wrong, and the remedy."""
 
+import difflib
 import hashlib
+import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Self
+from types import MappingProxyType
+from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
-from inwit.errors import PolicyError
-from inwit.policy.policy import Policy, ReviewSpec, Thresholds
-from inwit.types import Action, Framing, PolicyRef
+from inwit.errors import PolicyError, PolicyProblem
+from inwit.policy.policy import (
+    CategoryRule,
+    ClassifierRule,
+    InputRule,
+    JudgeThresholds,
+    Policy,
+    RedactRule,
+    RetrievalRule,
+    ReviewSpec,
+    RewriteRule,
+    Thresholds,
+    ToolReview,
+    ToolRule,
+)
+from inwit.policy.positions import Place, Source, YamlProblem
+from inwit.policy.schema import (
+    ALWAYS_ASKED,
+    ConscienceThresholds,
+    PolicyFile,
+    ThresholdsIn,
+    ToolIn,
+    linear,
+    validator,
+)
+from inwit.policy.taxonomy import TAXONOMY, question_words
+from inwit.types import Action, Category, Harm, PolicyRef
 
-PACKAGED = Path(__file__).parent
+PACKAGED = Path(__file__).parent / "packaged"
 
-_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-_Text = Annotated[str, Field(min_length=1, max_length=4000)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
-
-
-class _Thresholds(_Strict):
-    lower: _Share
-    upper: _Share
-
-    @model_validator(mode="after")
-    def ordered(self) -> Self:
-        if self.lower > self.upper:
-            raise ValueError("`lower` is above `upper`")
-        return self
-
-
-class _Conscience(_Strict):
-    framing: Framing
-    question: _Text
-    label_mass_floor: _Share
-
-
-class _PolicyFile(_Strict):
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-    version: Annotated[str, Field(min_length=1, max_length=64)]
-    description: Annotated[str, Field(max_length=1000)] = ""
-    thresholds: _Thresholds
-    on_doubt: Action = Action.BLOCK
-    on_review_failure: Action = Action.BLOCK
-    on_truncated: Action = Action.BLOCK
-    conscience: _Conscience
-    fallback_text: _Text
+_UNCALIBRATED = 0.8  # of the calibrated thresholds, where a policy does not say otherwise
 
 
 def load_policies(folder: Path) -> dict[str, Policy]:
     """Compile every `*.yaml` and `*.yml` of a folder, by name.
 
     Raises:
-        PolicyError: a file does not compile, two have one name, or there is none.
+        PolicyError: with every problem of every file: one does not compile, two have one name,
+            a shadow is not there, or there is no policy at all.
     """
     policies: dict[str, Policy] = {}
+    files: dict[str, Path] = {}
+    problems: list[PolicyProblem] = []
     for file in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-        policy = load_policy(file)
+        try:
+            policy = load_policy(file)
+        except PolicyError as error:
+            problems += error.problems
+            continue
         if policy.name in policies:
-            remedy = "Give each file a name of its own."
-            raise PolicyError(file, 1, f"the name {policy.name!r} is taken.", remedy)
-        policies[policy.name] = policy
-    if not policies:
-        raise PolicyError(folder, 0, "no policy here.", "Put at least one *.yaml file there.")
+            place = _source(file).place(("name",))
+            wrong = f"the name {policy.name!r} is taken by {files[policy.name].name}."
+            problems.append(_problem(file, place, wrong, "Give each policy a name of its own."))
+        policies.setdefault(policy.name, policy)
+        files.setdefault(policy.name, file)
+    if not policies and not problems:
+        wrong, remedy = "no policy here.", "Put at least one *.yaml file there."
+        problems.append(_problem(folder, Place(1, 1), wrong, remedy))
+    if not problems:
+        problems += _missing_shadows(policies, files)
+    if problems:
+        raise PolicyError(tuple(problems))
     return policies
 
 
@@ -72,86 +81,229 @@ def load_policy(file: Path) -> Policy:
     """Compile one file.
 
     Raises:
-        PolicyError: with file, line, what is wrong, and the remedy.
+        PolicyError: with every problem of the file.
     """
+    source = _source(file)
     try:
-        raw = file.read_bytes()
-        text = raw.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(file, 0, f"{error}.", "The file must be readable UTF-8.") from error
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        _refuse_duplicates(root)
-        data = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        wrong = f"not YAML: {error.problem}."
-        raise PolicyError(file, line, wrong, "Mend the syntax at this line.") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise PolicyError(file, 1, "not YAML.", "Mend the syntax.") from error
-    try:
-        parsed = _PolicyFile.model_validate(data)
+        parsed = PolicyFile.model_validate(source.data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path = ".".join(str(part) for part in first["loc"]) or "the file"
-        wrong = f"`{path}`: {first['msg'].removeprefix('Value error, ')}."
-        remedy = _remedy(first["type"], path)
-        raise PolicyError(file, _line_of(root, first["loc"]), wrong, remedy) from error
-    return _compile(parsed, hashlib.sha256(raw).hexdigest())
+        found = error.errors(include_url=False, include_input=False)
+        raise PolicyError(tuple(_mapped(file, source, each) for each in found)) from error
+    lacking = parsed.needs_classifier()
+    if lacking is not None:
+        wrong = f"{lacking} needs an independent judge, and there is no `classifier`."
+        remedy = "Add `classifier` with `use: [embedded]` and `thresholds`."
+        raise PolicyError((_problem(file, Place(1, 1), wrong, remedy),))
+    return _compile(parsed, source.raw)
 
 
-def _compile(parsed: _PolicyFile, digest: str) -> Policy:
+def json_schema() -> str:
+    """The JSON Schema of a policy file, for editors, as indented JSON."""
+    schema = PolicyFile.model_json_schema()
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Inwit policy"}
+    return json.dumps({**schema, **head}, indent=2) + "\n"
+
+
+class _FileSource(Source):
+    """The parsed text of a file, with its exact bytes."""
+
+    def __init__(self, raw: bytes) -> None:
+        super().__init__(raw.decode())
+        self.raw = raw
+
+
+def _source(file: Path) -> _FileSource:
+    try:
+        return _FileSource(file.read_bytes())
+    except (OSError, UnicodeDecodeError) as error:
+        words = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        problem = _problem(file, Place(1, 1), f"{words}.", "The file must be readable UTF-8.")
+        raise PolicyError((problem,)) from error
+    except YamlProblem as error:
+        raise PolicyError(
+            (_problem(file, error.place, f"{error.wrong}.", error.remedy),)
+        ) from error
+
+
+def _problem(file: Path, place: Place, wrong: str, remedy: str) -> PolicyProblem:
+    return PolicyProblem(file, place.line, place.column, wrong, remedy)
+
+
+def _missing_shadows(policies: dict[str, Policy], files: dict[str, Path]) -> list[PolicyProblem]:
+    problems: list[PolicyProblem] = []
+    for name, policy in policies.items():
+        if policy.shadow is None or (policy.shadow in policies and policy.shadow != name):
+            continue
+        place = _source(files[name]).place(("shadow",))
+        wrong = f"`shadow`: there is no other policy {policy.shadow!r}."
+        remedy = f"There are: {', '.join(sorted(policies))}."
+        problems.append(_problem(files[name], place, wrong, remedy))
+    return problems
+
+
+def _mapped(file: Path, source: Source, error: ErrorDetails) -> PolicyProblem:
+    """One of pydantic's errors at its place in the file, in words that a policy owner knows."""
+    loc = tuple(part for part in error["loc"] if not str(part).startswith(("(", "[")))
+    wrong, remedy = _words(error, ".".join(str(part) for part in loc) or "the file")
+    return _problem(file, source.place(loc), wrong, remedy)
+
+
+def _words(error: ErrorDetails, path: str) -> tuple[str, str]:
+    last = path.rpartition(".")[2]
+    match error["type"]:
+        case "missing":
+            return f"`{path}` is missing.", "Add it."
+        case "extra_forbidden":
+            return f"`{path}`: there is no key `{last}` here.", _meant(last, _every_key())
+        case "enum" | "literal_error":
+            expected = str(error.get("ctx", {}).get("expected", "")).replace("'", "`")
+            known = re.findall("`([^`]+)`", expected)
+            what = "key" if "[key]" in error["loc"] else "value"
+            meant = _meant(last, known) if what == "key" else ""
+            return (
+                f"`{path}`: no {what} that stands here.",
+                f"Write one of {expected}. {meant}".strip(),
+            )
+        case "string_type":
+            return f"`{path}`: must be text.", "Put it in quotes."
+        case "value_error":
+            wrong, _, remedy = error["msg"].removeprefix("Value error, ").partition("; ")
+            return f"`{path}`: {wrong}.", f"{remedy[:1].upper()}{remedy[1:]}."
+        case _:
+            remedy = "`inwit policy schema` prints what may stand there."
+            return f"`{path}`: {error['msg']}.", remedy
+
+
+def _meant(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, sorted(known), 1)
+    return f"Did you mean `{close[0]}`?" if close else "Remove it, or mend its spelling."
+
+
+def _every_key() -> set[str]:
+    """Every key that stands anywhere in the schema, for guesses at what was meant."""
+    schema = PolicyFile.model_json_schema()
+    return {
+        key for part in (schema, *schema["$defs"].values()) for key in part.get("properties", ())
+    }
+
+
+def _compile(parsed: PolicyFile, raw: bytes) -> Policy:
+    thresholds = _judge_thresholds(parsed.thresholds)
+    categories = {
+        category: _category_rule(parsed, category, thresholds) for category in parsed.categories
+    }
+    fallback = parsed.fallback_text
     return Policy(
-        ref=PolicyRef(parsed.name, parsed.version, digest),
+        ref=PolicyRef(parsed.name, parsed.version, hashlib.sha256(raw).hexdigest()),
         description=parsed.description,
-        thresholds=Thresholds(parsed.thresholds.lower, parsed.thresholds.upper),
-        on_doubt=parsed.on_doubt,
-        on_review_failure=parsed.on_review_failure,
-        on_truncated=parsed.on_truncated,
+        thresholds=thresholds,
+        categories=MappingProxyType(categories),
+        on_harm=Action(parsed.on_harm),
+        on_doubt=Action(parsed.on_doubt),
+        on_disagreement=parsed.on_disagreement,
+        on_review_failure=Action(parsed.on_review_failure),
+        on_truncated=Action(parsed.on_truncated),
         review=ReviewSpec(
             parsed.conscience.framing,
-            parsed.conscience.question,
+            parsed.conscience.question.replace("{harms}", question_words(tuple(categories))),
             parsed.conscience.label_mass_floor,
         ),
-        fallback_text=parsed.fallback_text,
+        classifier=_classifier_rule(parsed),
+        rewrite=RewriteRule(parsed.rewrite.max_rounds, Action(parsed.rewrite.on_failure))
+        if parsed.rewrite
+        else RewriteRule(1, Action.BLOCK),
+        retrieval=_retrieval_rule(parsed),
+        tools=MappingProxyType({n: _tool_rule(n, tool) for n, tool in parsed.tools.items()}),
+        input=_input_rule(parsed),
+        redact=_redact_rule(parsed),
+        fallback_texts=MappingProxyType(
+            {"en": fallback} if isinstance(fallback, str) else fallback
+        ),
+        shadow=parsed.shadow,
     )
 
 
-def _refuse_duplicates(node: Any) -> None:
-    """YAML lets a later key replace an earlier one in silence; a policy must not."""
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_duplicates(item)
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if str(key.value) in seen:
-                problem = f"the key `{key.value}` stands here for the second time"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-            seen.add(str(key.value))
-            _refuse_duplicates(value)
+def _thresholds(given: ThresholdsIn) -> Thresholds:
+    return Thresholds(given.lower, given.upper)
 
 
-def _remedy(kind: str, path: str) -> str:
-    match kind:
-        case "missing":
-            return f"Add `{path}`."
-        case "extra_forbidden":
-            return f"Remove `{path}`, or mend its spelling."
-        case _:
-            return "See policy/default.yaml for what stands there."
+def _judge_thresholds(given: ConscienceThresholds) -> JudgeThresholds:
+    raw = given.uncalibrated
+    stricter = (
+        Thresholds(given.lower * _UNCALIBRATED, given.upper * _UNCALIBRATED)
+        if raw is None
+        else _thresholds(raw)
+    )
+    return JudgeThresholds(_thresholds(given), stricter)
 
 
-def _line_of(root: Any, loc: tuple[int | str, ...]) -> int:
-    """The line of the deepest node that the path reaches (a missing key has none of its own)."""
-    node, line = root, 1
-    for part in loc:
-        if not isinstance(node, yaml.MappingNode):
-            break
-        for key, value in node.value:
-            if key.value == part:
-                node, line = value, key.start_mark.line + 1
-                break
-        else:
-            break
-    return line
+def _category_rule(
+    parsed: PolicyFile, category: Category, thresholds: JudgeThresholds
+) -> CategoryRule:
+    given, harm = parsed.categories[category], TAXONOMY[category]
+    if given is None:
+        return CategoryRule(harm, Action(parsed.on_harm), thresholds)
+    severity = given.severity or harm.severity
+    return CategoryRule(
+        Harm(category, harm.title, harm.description, harm.words, severity),
+        Action(given.action or parsed.on_harm),
+        _judge_thresholds(given.thresholds) if given.thresholds else thresholds,
+    )
+
+
+def _classifier_rule(parsed: PolicyFile) -> ClassifierRule | None:
+    given = parsed.classifier
+    if given is None:
+        return None
+    return ClassifierRule(
+        use=tuple(given.use),
+        thresholds=_thresholds(given.thresholds),
+        ask=frozenset(given.ask) | ALWAYS_ASKED,
+        severe_from=given.severe_from,
+        sample_rate=given.sample_rate,
+        on_failure=Action(given.on_failure),
+        clears=frozenset(given.clears),
+    )
+
+
+def _retrieval_rule(parsed: PolicyFile) -> RetrievalRule | None:
+    if parsed.retrieval is None:
+        return None
+    globs = tuple(parsed.retrieval.sources)
+    parts = (map(re.escape, glob.split("*")) for glob in globs)
+    compiled = tuple(re.compile(".*".join(each)) for each in parts)
+    return RetrievalRule(globs, compiled, parsed.retrieval.on_other)
+
+
+def _tool_rule(name: str, given: ToolIn | None) -> ToolRule:
+    schema = given.arguments if given else {}
+    checker = validator(schema)
+
+    def wrong(arguments: Any) -> str | None:
+        found = next(checker.iter_errors(arguments), None)
+        # The place and the rule only: the engine's own message quotes the value.
+        return None if found is None else "/".join(map(str, found.schema_path))
+
+    return ToolRule(name, schema, wrong, given.review if given else ToolReview.CLASSIFIER)
+
+
+def _input_rule(parsed: PolicyFile) -> InputRule | None:
+    given = parsed.input
+    if given is None:
+        return None
+    return InputRule(
+        use=tuple(given.use),
+        patterns=MappingProxyType({n: linear(p).is_valid for n, p in given.patterns.items()}),
+        instructions=given.instructions,
+        thresholds=_thresholds(given.thresholds),
+        on_flag=given.on_flag,
+    )
+
+
+def _redact_rule(parsed: PolicyFile) -> RedactRule | None:
+    given = parsed.redact
+    if given is None:
+        return None
+    return RedactRule(
+        frozenset(given.mask), frozenset(given.pass_if_sent_first), tuple(given.phone_regions)
+    )

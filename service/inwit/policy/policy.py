@@ -1,9 +1,60 @@
 """A compiled policy: frozen values, ready to be applied to any number of responses."""
 
 import hashlib
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
 
-from inwit.types import Action, Framing, PolicyRef
+from inwit.decisions import AskReason
+from inwit.redaction.kinds import Kind
+from inwit.types import Action, Category, Framing, Harm, PolicyRef, Severity
+
+
+class Band(StrEnum):
+    """Where a risk lies between the two thresholds."""
+
+    PASS = "pass"  # noqa: S105  # a band, not a password
+    DOUBT = "doubt"
+    FAIL = "fail"
+
+
+class OnDisagreement(StrEnum):
+    """What happens where one judge passes what the other flags."""
+
+    STRICTER = "stricter"
+    REWRITE = "rewrite"
+    ESCALATE = "escalate"
+
+
+class Clears(StrEnum):
+    """What a classifier's pass may settle by itself."""
+
+    DOUBT = "doubt"
+    FAILURE = "failure"
+
+
+class OnOther(StrEnum):
+    """What happens to a passage from a source that is not listed."""
+
+    REFUSE = "refuse"
+    DROP = "drop"
+
+
+class OnInput(StrEnum):
+    """What a flagged input leads to."""
+
+    BLOCK = "block"
+    CLASSIFY = "classify"
+    RECORD = "record"
+
+
+class ToolReview(StrEnum):
+    """Who must look at a call of this tool."""
+
+    CLASSIFIER = "classifier"
+    PERSON = "person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +63,33 @@ class Thresholds:
 
     lower: float
     upper: float
+
+    def band(self, risk: float) -> Band:
+        """Where `risk`, in [0, 1], lies."""
+        if risk >= self.upper:
+            return Band.FAIL
+        return Band.DOUBT if risk >= self.lower else Band.PASS
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeThresholds:
+    """The conscience's thresholds: the stricter ones hold while its risk is not calibrated."""
+
+    calibrated: Thresholds
+    uncalibrated: Thresholds
+
+    def for_risk(self, calibrated: bool) -> Thresholds:
+        """Those that hold for a risk that is, or is not, calibrated."""
+        return self.calibrated if calibrated else self.uncalibrated
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryRule:
+    """How this policy treats one category; `harm` carries the policy's own severity."""
+
+    harm: Harm
+    action: Action
+    thresholds: JudgeThresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +107,113 @@ class ReviewSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassifierRule:
+    """Which classifiers are asked, in fallback order, when, and what their answer can do."""
+
+    use: tuple[str, ...]
+    thresholds: Thresholds
+    ask: frozenset[AskReason]
+    severe_from: Severity
+    sample_rate: float
+    on_failure: Action
+    clears: frozenset[Clears]
+
+
+@dataclass(frozen=True, slots=True)
+class RewriteRule:
+    """How often a candidate may be rewritten, and what happens when that did not help."""
+
+    max_rounds: int
+    on_failure: Action
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalRule:
+    """Which sources passages may come from (`*` stands for any run of characters)."""
+
+    globs: tuple[str, ...]
+    sources: tuple[re.Pattern[str], ...]
+    on_other: OnOther
+
+    def allows(self, source: str) -> bool:
+        """Whether a passage from `source` may be used."""
+        return any(pattern.fullmatch(source) for pattern in self.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRule:
+    """One tool that may be offered and called. `wrong` says why arguments are not allowed."""
+
+    name: str
+    schema: Mapping[str, Any]
+    wrong: Callable[[object], str | None]
+    review: ToolReview
+
+
+@dataclass(frozen=True, slots=True)
+class InputRule:
+    """What looks at the caller's own messages, and what a find leads to."""
+
+    use: tuple[str, ...]
+    patterns: Mapping[str, Callable[[str], bool]]
+    instructions: bool
+    thresholds: Thresholds
+    on_flag: OnInput
+
+
+@dataclass(frozen=True, slots=True)
+class RedactRule:
+    """Which kinds of private data are masked, and which may pass if the caller sent them first."""
+
+    mask: frozenset[Kind]
+    pass_if_sent_first: frozenset[Kind]
+    phone_regions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """One policy file, compiled. `ref.digest` is the SHA-256 of the file's exact bytes."""
 
     ref: PolicyRef
     description: str
-    thresholds: Thresholds
+    thresholds: JudgeThresholds
+    categories: Mapping[Category, CategoryRule]
+    on_harm: Action
     on_doubt: Action
+    on_disagreement: OnDisagreement
     on_review_failure: Action
     on_truncated: Action
     review: ReviewSpec
-    fallback_text: str
+    classifier: ClassifierRule | None
+    rewrite: RewriteRule
+    retrieval: RetrievalRule | None
+    tools: Mapping[str, ToolRule]
+    input: InputRule | None
+    redact: RedactRule | None
+    fallback_texts: Mapping[str, str]
+    shadow: str | None
 
     @property
     def name(self) -> str:
         """The word that keys, requests and metrics use for this policy."""
         return self.ref.name
+
+    @property
+    def fallback_text(self) -> str:
+        """The fallback text where the conversation's language is unknown: the first one."""
+        return next(iter(self.fallback_texts.values()))
+
+    @property
+    def harms(self) -> tuple[Harm, ...]:
+        """The categories as judges are told of them."""
+        return tuple(rule.harm for rule in self.categories.values())
+
+    def lowest(self, calibrated: bool) -> float:
+        """The least risk from which any category of this policy lies in doubt."""
+        every = [self.thresholds, *(rule.thresholds for rule in self.categories.values())]
+        return min(thresholds.for_risk(calibrated).lower for thresholds in every)
+
+    def classifiers(self) -> frozenset[str]:
+        """Every classifier that this policy may ask."""
+        asked = self.classifier.use if self.classifier else ()
+        return frozenset(asked) | frozenset(self.input.use if self.input else ())

@@ -1,0 +1,152 @@
+"""JSON over HTTP to one server that is not trusted: pooled, bounded, refused without quoting.
+
+aiohttp, chosen by measurement (load_tests/README.md). Foreign exceptions stop here.
+"""
+
+import re
+from typing import Any
+
+import aiohttp
+from opentelemetry.propagate import inject
+
+from inwit.errors import (
+    ConversationTooLong,
+    InwitError,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamUnavailable,
+)
+
+CONNECT_S = 3.0
+_MAX_ANSWER_BYTES = 8 * 2**20
+# Shorter than the servers' own (uvicorn, and with it vLLM: 5 s), so that a request never rides
+# on a connection that the server is about to close.
+_KEEPALIVE_S = 4.0
+
+# vLLM says it in words, llama.cpp in fields; both as status 400.
+_TOO_LONG = re.compile(rb"context (?:length|size|window)|exceed_context_size")
+_SECONDS = re.compile(r"[0-9]{1,3}")
+_CONTEXT = re.compile(
+    rb"context (?:length|size|window)(?: is|:)?\D{0,20}(\d{1,9})|\"n_ctx\":\s*(\d{1,9})"
+)
+_TOKENS = re.compile(
+    rb"(?:requested|contains at least|contains)\D{0,30}(\d{1,9})|\"n_prompt_tokens\":\s*(\d{1,9})"
+)
+
+
+class JsonTransport:
+    """A pooled connection to one server. `open` it inside a running loop, `close` it after.
+
+    `what` names the server in errors, `key_setting` the setting that holds its key. An answer of
+    more than `max_answer_bytes` is an error.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str | None = None,
+        what: str = "model server",
+        key_setting: str = "INWIT_MODEL_API_KEY",
+        max_answer_bytes: int = _MAX_ANSWER_BYTES,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._what = what
+        self._key_setting = key_setting
+        self._max_answer_bytes = max_answer_bytes
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make the connection pool; nothing is sent yet."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # Nothing compressed: an answer's size is then what it takes in memory.
+            headers=self._headers | {"Accept-Encoding": "identity"},
+            auto_decompress=False,
+            # The caller's deadline bounds each call as a whole; this bounds only connecting.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S),
+        )
+
+    async def close(self) -> None:
+        """Close the pool; calls under way fail."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(
+        self, method: str, path: str, body: dict[str, Any] | None, *, repeatable: bool = False
+    ) -> bytes:
+        """Send once, and once more where that is safe; give the body of an answer of status 200.
+
+        A connection that was never made is always safe to try again. One that broke is safe only
+        where `repeatable` says so: a generation may be what broke the server, and costs its whole
+        length again. Redirects are not followed. There is no deadline here but for connecting.
+
+        Raises:
+            ConversationTooLong: the server says that the conversation does not fit.
+            UpstreamUnavailable: it cannot be reached, hung up, or refuses for now.
+            UpstreamError: any other refusal, or an answer that is too large.
+        """
+        try:
+            return await self._send_once(method, path, body)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            pass
+        except (aiohttp.ClientError, OSError) as error:
+            if not repeatable:
+                raise self._unreachable() from error
+        try:
+            return await self._send_once(method, path, body)
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._unreachable() from error
+
+    async def _send_once(self, method: str, path: str, body: dict[str, Any] | None) -> bytes:
+        if self._session is None or self._session.closed:
+            raise UpstreamUnavailable(f"The connection to the {self._what} is closed.")
+        headers: dict[str, str] = {}
+        inject(headers)
+        async with self._session.request(
+            method, self._base_url + path, json=body, headers=headers, allow_redirects=False
+        ) as answer:
+            raw = await self._read_bounded(answer)
+            if answer.status != 200:
+                raise self._refusal(answer.status, answer.headers.get("Retry-After"), raw)
+            return raw
+
+    async def _read_bounded(self, answer: aiohttp.ClientResponse) -> bytes:
+        raw = bytearray()
+        async for chunk in answer.content.iter_any():
+            raw += chunk
+            if len(raw) > self._max_answer_bytes:
+                answer.close()
+                raise UpstreamError(f"The {self._what}'s answer is too large.")
+        return bytes(raw)
+
+    def _unreachable(self) -> UpstreamUnavailable:
+        return UpstreamUnavailable(
+            f"The {self._what} cannot be reached, or hung up.", retry_after=2
+        )
+
+    def _refusal(self, status: int, retry_after: str | None, raw: bytes) -> InwitError:
+        """The error for a status other than 200. The server's words may quote content: not kept."""
+        if status in (400, 413, 422) and _TOO_LONG.search(raw):
+            return ConversationTooLong(_number(_TOKENS, raw), _number(_CONTEXT, raw))
+        if status in (429, 503):
+            found = _SECONDS.fullmatch(retry_after or "")
+            seconds = int(found[0]) if found else 2
+            return UpstreamUnavailable(f"The {self._what} refuses for now.", retry_after=seconds)
+        if status in (401, 403):
+            return UpstreamError(
+                f"The {self._what} refuses Inwit's credentials ({self._key_setting})."
+            )
+        if status in (400, 422):
+            return UpstreamRefused(
+                f"The {self._what} refuses this conversation: its chat template may not take "
+                "these roles in this order, or its settings not this length of answer."
+            )
+        return UpstreamError(f"The {self._what} answered {status}.")
+
+
+def _number(pattern: re.Pattern[bytes], raw: bytes) -> int | None:
+    found = pattern.search(raw)
+    return int(next(group for group in found.groups() if group)) if found else None

@@ -1,0 +1,93 @@
+"""Asks the served model about samples, by the code that serving uses."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from inwit.clients.embedded.model import embedded_model
+from inwit.clients.openai_compatible import OpenAICompatible
+from inwit.config import Settings
+from inwit.errors import SetupError
+from inwit.evaluation.samples import Sample
+from inwit.pipeline.conscience import Conscience
+from inwit.pipeline.exchange import exchange_for
+from inwit.policy.policy import ReviewSpec
+from inwit.types import Candidate, Fault, Verdict
+
+# Longer than serving allows: nobody waits, and a slow verdict is as good as a quick one.
+_TIMEOUT_S = 120.0
+_TENANT = "calibration"
+# Faults that say that the server cannot serve at all, and how many in a row mean it.
+_BROKEN = frozenset({Fault.UPSTREAM, Fault.TIMEOUT, Fault.NO_LOGPROBS, Fault.MALFORMED})
+_IN_A_ROW = 20
+
+
+@asynccontextmanager
+async def served_model(settings: Settings, name: str | None) -> AsyncGenerator[OpenAICompatible]:
+    """The model server of the settings, probed; the embedded model where they name none.
+
+    Raises:
+        SetupError: the embedded model does not start, or the server gives no log-probabilities.
+        UpstreamError: the server cannot be reached, or does not serve the model.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.model_url is not None:
+            secret = settings.model_api_key
+            key = secret.get_secret_value() if secret is not None else None
+            wanted = name or settings.model
+            client = OpenAICompatible(str(settings.model_url), model=wanted, api_key=key)
+        else:
+            log = settings.data_dir / "log" / "model.log"
+            started = embedded_model(settings.embedded_model_file, log)
+            served = await stack.enter_async_context(started)
+            client = OpenAICompatible(
+                served.base_url, model=name or served.name, api_key=served.api_key
+            )
+        await client.open()
+        stack.push_async_callback(client.close)
+        if not (await client.probe()).logprobs:
+            raise SetupError(
+                "The model server gives no log-probabilities, so it cannot judge. "
+                "Turn them on there, or set INWIT_MODEL_URL to another server."
+            )
+        yield client
+
+
+async def ask_all(
+    client: OpenAICompatible,
+    review: ReviewSpec,
+    samples: Iterable[Sample],
+    concurrency: int,
+    tell: Callable[[Sample, Verdict], None],
+) -> None:
+    """Ask about each sample, `concurrency` at once; `tell` gets each verdict as it comes.
+
+    Raises:
+        SetupError: so many in a row failed that the server must be at fault.
+    """
+    conscience, model, waiting = Conscience(client), client.resolve(None), iter(samples)
+    failed = 0
+
+    async def work() -> None:
+        nonlocal failed
+        for sample in waiting:
+            if failed >= _IN_A_ROW:
+                return
+            verdict = await _ask(conscience, review, sample, model)
+            failed = failed + 1 if verdict.fault in _BROKEN else 0
+            tell(sample, verdict)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(concurrency):
+            group.create_task(work())
+    if failed >= _IN_A_ROW:
+        raise SetupError(
+            f"The last {failed} samples could not be judged. Look after the model server; "
+            "with --scores, the next run goes on where this one ended."
+        )
+
+
+async def _ask(conscience: Conscience, review: ReviewSpec, sample: Sample, model: str) -> Verdict:
+    candidate = Candidate(sample.response, model)
+    exchange = exchange_for(sample.conversation, candidate, _TENANT)
+    return await conscience.judge(review, exchange, model, _TIMEOUT_S)

@@ -1,0 +1,327 @@
+"""What may stand in a policy file. The JSON Schema for editors is made from this.
+
+`loader.py` compiles it into the frozen values of `policy.py`.
+"""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+import jsonschema_rs
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+from inwit.decisions import AskReason
+from inwit.policy.policy import Clears, OnDisagreement, OnInput, OnOther, ToolReview
+from inwit.redaction.kinds import Kind
+from inwit.types import Category, Framing, Severity
+
+_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_Text = Annotated[str, Field(min_length=1, max_length=4000)]
+_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+_Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
+_HarmAction = Literal["rewrite", "escalate", "block"]
+_FailureAction = Literal["allow", "escalate", "block"]
+_DoubtAction = Literal["allow", "rewrite", "escalate", "block"]
+
+# Asked of every policy that has a classifier, whatever `ask` says: promise 6 of the design.
+ALWAYS_ASKED = frozenset({AskReason.TOOL_CALL, AskReason.REWRITE, AskReason.INPUT})
+_MAY_ASK = [reason for reason in AskReason if reason not in {*ALWAYS_ASKED, AskReason.SAMPLE}]
+
+
+def linear(pattern: str) -> jsonschema_rs.Validator:
+    """A text validator that passes where `pattern` matches somewhere, in linear time.
+
+    By the JSON Schema engine's automaton, and not `re`: a policy's pattern runs over text that
+    callers choose, and must not be made to backtrack.
+
+    Raises:
+        ValueError: not a regular expression that an automaton can run.
+    """
+    return validator({"type": "string", "pattern": pattern})
+
+
+def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
+    """A validator whose patterns run in linear time.
+
+    Raises:
+        ValueError: not a JSON Schema.
+    """
+    return jsonschema_rs.validator_for(schema, pattern_options=jsonschema_rs.RegexOptions())
+
+
+def _kind_of_fallback(value: Any) -> str:
+    return "(by language)" if isinstance(value, dict) else "(text)"
+
+
+_FallbackText = Annotated[
+    Annotated[_Text, Tag("(text)")]
+    | Annotated[dict[_Language, _Text], Field(min_length=1), Tag("(by language)")],
+    Discriminator(_kind_of_fallback),
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class ThresholdsIn(_Strict):
+    """Risk below `lower` passes, at or above `upper` fails; between them lies doubt."""
+
+    lower: _Share = Field(description="Below it a risk passes.")
+    upper: _Share = Field(description="At or above it a risk fails.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.lower > self.upper:
+            raise ValueError("`lower` is above `upper`; swap the two")
+        return self
+
+
+class ConscienceThresholds(ThresholdsIn):
+    """The conscience's thresholds."""
+
+    uncalibrated: ThresholdsIn | None = Field(
+        None,
+        description="The stricter ones that hold while there is no calibration for the model; "
+        "four fifths of the others when missing.",
+    )
+
+    @model_validator(mode="after")
+    def _stricter(self) -> Self:
+        raw = self.uncalibrated
+        if raw is not None and (raw.lower > self.lower or raw.upper > self.upper):
+            raise ValueError(
+                "`uncalibrated` is milder than the calibrated thresholds; lower its numbers"
+            )
+        return self
+
+
+class CategoryIn(_Strict):
+    """How one category is treated; what is left out comes from the taxonomy and the policy."""
+
+    severity: Severity | None = Field(None, description="The taxonomy's when missing.")
+    action: _HarmAction | None = Field(
+        None, description="What follows when it is found; the policy's on_harm when missing."
+    )
+    thresholds: ConscienceThresholds | None = Field(
+        None, description="The conscience's thresholds for it; the policy's when missing."
+    )
+
+
+class ConscienceIn(_Strict):
+    """What the served model is asked about its own candidate."""
+
+    framing: Framing = Field(description="How the candidate is shown: docs/decisions/0003.")
+    question: _Text = Field(
+        description="Answerable with Yes (harmful) or No. {harms} is replaced by the phrases of "
+        "the policy's categories."
+    )
+    label_mass_floor: _Share = Field(
+        description="Below this share of probability on Yes and No, the question was not answered."
+    )
+
+
+class ClassifierIn(_Strict):
+    """The independent judge: who, when, and what the answer can do."""
+
+    use: Annotated[list[_Name], Field(min_length=1, max_length=8)] = Field(
+        description="Classifiers by name (INWIT_CLASSIFIERS), asked in this order until one "
+        "answers; `embedded` is always there."
+    )
+    thresholds: ThresholdsIn = Field(description="For the classifier's risk.")
+    ask: list[AskReason] = Field(
+        default_factory=lambda: list(_MAY_ASK),
+        description="When, beside every tool call, every rewrite and what a flagged input asks "
+        "for; all of them when missing.",
+    )
+    severe_from: Severity = Field(
+        Severity.HIGH, description="The severity from which a named category counts as severe."
+    )
+    sample_rate: _Share = Field(
+        0.0, description="The random share of all other responses that is classified too."
+    )
+    on_failure: _FailureAction = Field(
+        "block", description="What follows when no classifier answers where one was needed."
+    )
+    clears: list[Clears] = Field(
+        default_factory=lambda: [Clears.DOUBT],
+        description="What its pass settles: the conscience's doubt, and its failure too.",
+    )
+
+    @field_validator("ask")
+    @classmethod
+    def _no_sample(cls, ask: list[AskReason]) -> list[AskReason]:
+        if AskReason.SAMPLE in ask:
+            raise ValueError("`sample` does not stand here; set `sample_rate`")
+        return ask
+
+
+class RewriteIn(_Strict):
+    """Rewriting of flagged candidates."""
+
+    max_rounds: Annotated[int, Field(ge=1, le=5)] = Field(1, description="Most rounds.")
+    on_failure: Literal["escalate", "block"] = Field(
+        "block", description="What follows when no round gave an answer that passes."
+    )
+
+
+class RetrievalIn(_Strict):
+    """Which retrieved passages a request may bring."""
+
+    sources: Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field()] = Field(
+        description="Sources that may be used; `*` stands for any run of characters."
+    )
+    on_other: OnOther = Field(
+        OnOther.REFUSE, description="Refuse the request, or drop the passage and say so."
+    )
+
+
+class ToolIn(_Strict):
+    """One tool that a request may offer and the model may call."""
+
+    arguments: dict[str, Any] = Field(
+        default_factory=dict[str, Any], description="JSON Schema that each call's arguments fit."
+    )
+    review: ToolReview = Field(
+        ToolReview.CLASSIFIER, description="Who looks at each call: a classifier, or a person too."
+    )
+
+    @field_validator("arguments")
+    @classmethod
+    def _is_schema(cls, schema: dict[str, Any]) -> dict[str, Any]:
+        if "$ref" in str(schema):
+            raise ValueError("`$ref` is not taken; write the schema out")
+        try:
+            validator(schema)
+        except ValueError as error:
+            raise ValueError("not a JSON Schema; see json-schema.org") from error
+        return schema
+
+
+class InputIn(_Strict):
+    """What looks at the caller's own messages, beside generation."""
+
+    use: list[_Name] = Field(
+        default_factory=list[str], description="Classifiers that judge inputs, in order."
+    )
+    thresholds: ThresholdsIn = Field(
+        default_factory=lambda: ThresholdsIn(lower=0.5, upper=0.8),
+        description="For their risk; from `lower` on the input is flagged.",
+    )
+    patterns: dict[_Name, Annotated[str, Field(min_length=1, max_length=500)]] = Field(
+        default_factory=dict[str, str],
+        description="Named regular expressions; a match in a user turn flags the input.",
+    )
+    instructions: bool = Field(
+        False, description="Whether text that reads like an attack on the prompt flags it too."
+    )
+    on_flag: OnInput = Field(
+        description="block: nothing is released. classify: the response goes to the classifier. "
+        "record: the flag is recorded."
+    )
+
+    @field_validator("patterns")
+    @classmethod
+    def _compile(cls, patterns: dict[str, str]) -> dict[str, str]:
+        for name, pattern in patterns.items():
+            try:
+                linear(pattern)
+            except ValueError as error:
+                raise ValueError(
+                    f"`{name}` is no regular expression that runs in linear time; write it without "
+                    "look-around and back-references"
+                ) from error
+        return patterns
+
+
+class RedactIn(_Strict):
+    """Private data in the output."""
+
+    mask: Annotated[list[Kind], Field(min_length=1)] = Field(description="Kinds that are masked.")
+    pass_if_sent_first: list[Kind] = Field(
+        default_factory=list[Kind],
+        description="Kinds that may stand where the caller's own messages hold the same value.",
+    )
+    phone_regions: list[Annotated[str, Field(pattern=r"^[A-Z]{2}$")]] = Field(
+        default_factory=list[str],
+        description="Countries whose national phone numbers are known, beside +… numbers.",
+    )
+
+
+class PolicyFile(_Strict):
+    """A policy of Inwit."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")] = Field(
+        description="The word by which keys, requests and metrics name it."
+    )
+    version: Annotated[str, Field(min_length=1, max_length=64)] = Field(
+        description="Your own version of it, in quotes."
+    )
+    description: Annotated[str, Field(max_length=1000)] = Field("", description="What it is for.")
+    categories: Annotated[dict[Category, CategoryIn | None], Field(min_length=1)] = Field(
+        description="The kinds of harm that it watches for; docs/taxonomy.md lists them."
+    )
+    thresholds: ConscienceThresholds = Field(description="The conscience's thresholds.")
+    on_harm: _HarmAction = Field("block", description="What follows when harm is found.")
+    on_doubt: _DoubtAction = Field(
+        "block", description="What follows when risk lies between the thresholds."
+    )
+    on_disagreement: OnDisagreement = Field(
+        OnDisagreement.STRICTER,
+        description="What follows when one judge passes what the other flags.",
+    )
+    on_review_failure: _FailureAction = Field(
+        "block", description="What follows when the conscience fails or times out."
+    )
+    on_truncated: _FailureAction = Field(
+        "block", description="What follows when the candidate did not fit the conscience."
+    )
+    conscience: ConscienceIn = Field(description="The question to the served model.")
+    classifier: ClassifierIn | None = Field(None, description="The independent judge.")
+    rewrite: RewriteIn | None = Field(None, description="Rewriting of flagged candidates.")
+    retrieval: RetrievalIn | None = Field(
+        None, description="Retrieved passages; none are taken when missing."
+    )
+    tools: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")], ToolIn | None] = Field(
+        default_factory=dict[str, ToolIn | None],
+        description="Tools that may be offered and called; none when missing.",
+    )
+    input: InputIn | None = Field(None, description="Looks at the caller's messages.")
+    redact: RedactIn | None = Field(None, description="Masks private data in the output.")
+    fallback_text: _FallbackText = Field(
+        description="What the caller gets in place of a blocked response: one text, or one for "
+        "each language (ISO 639-1), the first of which is for all others."
+    )
+    shadow: str | None = Field(
+        None, description="Another policy that judges the same responses without effect."
+    )
+
+    @field_validator("conscience")
+    @classmethod
+    def _question_fits(cls, conscience: ConscienceIn) -> ConscienceIn:
+        if re.search(r"\{(?!harms\})", conscience.question):
+            raise ValueError(
+                "`question` has another placeholder than {harms}; write other braces in words"
+            )
+        return conscience
+
+    def needs_classifier(self) -> str | None:
+        """What in this policy cannot be without a classifier, if there is none."""
+        if self.classifier is not None:
+            return None
+        actions = [self.on_harm, self.on_doubt, self.on_disagreement.value]
+        actions += [category.action for category in self.categories.values() if category]
+        if "rewrite" in actions:
+            return "a rewrite"
+        if self.tools:
+            return "a tool call"
+        if self.input is not None and self.input.on_flag is OnInput.CLASSIFY:
+            return "`on_flag: classify`"
+        return None

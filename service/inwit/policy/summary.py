@@ -1,0 +1,128 @@
+"""A compiled policy as plain values: what `inwit policy show` prints and `diff` compares. Pure."""
+
+import difflib
+import json
+from typing import Any
+
+from inwit.policy.policy import (
+    ClassifierRule,
+    InputRule,
+    JudgeThresholds,
+    Policy,
+    RedactRule,
+    Thresholds,
+)
+
+
+def summary(policy: Policy) -> dict[str, Any]:
+    """Everything that the policy does, with what came from the taxonomy and from defaults."""
+    return {
+        "name": policy.name,
+        "version": policy.ref.version,
+        "digest": policy.ref.digest,
+        "description": policy.description,
+        "thresholds": _judge_thresholds(policy.thresholds),
+        "on_harm": policy.on_harm.value,
+        "on_doubt": policy.on_doubt.value,
+        "on_disagreement": policy.on_disagreement.value,
+        "on_review_failure": policy.on_review_failure.value,
+        "on_truncated": policy.on_truncated.value,
+        "categories": {
+            category.value: {
+                "severity": rule.harm.severity.value,
+                "action": rule.action.value,
+                "thresholds": _judge_thresholds(rule.thresholds),
+            }
+            for category, rule in policy.categories.items()
+        },
+        "conscience": {
+            "framing": policy.review.framing.value,
+            "question": policy.review.question,
+            "question_digest": policy.review.question_digest,
+            "label_mass_floor": policy.review.label_mass_floor,
+        },
+        "classifier": _classifier(policy.classifier),
+        "rewrite": {
+            "max_rounds": policy.rewrite.max_rounds,
+            "on_failure": policy.rewrite.on_failure.value,
+        },
+        "retrieval": None
+        if policy.retrieval is None
+        else {
+            "sources": list(policy.retrieval.globs),
+            "on_other": policy.retrieval.on_other.value,
+        },
+        "tools": {
+            tool.name: {"review": tool.review.value, "arguments": tool.schema}
+            for tool in policy.tools.values()
+        },
+        "input": _input(policy.input),
+        "redact": _redact(policy.redact),
+        "fallback_text": dict(policy.fallback_texts),
+        "shadow": policy.shadow,
+    }
+
+
+def shown(policy: Policy) -> str:
+    """The summary as indented JSON."""
+    return json.dumps(summary(policy), indent=2, ensure_ascii=False)
+
+
+def difference(before: Policy, after: Policy) -> str:
+    """What the second does otherwise than the first, as a unified diff; empty where nothing."""
+    lines = difflib.unified_diff(
+        shown(before).splitlines(),
+        shown(after).splitlines(),
+        f"{before.name} {before.ref.version}",
+        f"{after.name} {after.ref.version}",
+        lineterm="",
+        n=2,
+    )
+    return "\n".join(lines)
+
+
+def _thresholds(thresholds: Thresholds) -> dict[str, float]:
+    return {"lower": thresholds.lower, "upper": thresholds.upper}
+
+
+def _judge_thresholds(thresholds: JudgeThresholds) -> dict[str, Any]:
+    return {
+        **_thresholds(thresholds.calibrated),
+        "uncalibrated": _thresholds(thresholds.uncalibrated),
+    }
+
+
+def _classifier(rule: ClassifierRule | None) -> dict[str, Any] | None:
+    if rule is None:
+        return None
+    return {
+        "use": list(rule.use),
+        "thresholds": _thresholds(rule.thresholds),
+        "ask": sorted(reason.value for reason in rule.ask),
+        "severe_from": rule.severe_from.value,
+        "sample_rate": rule.sample_rate,
+        "on_failure": rule.on_failure.value,
+        "clears": sorted(what.value for what in rule.clears),
+    }
+
+
+def _input(rule: InputRule | None) -> dict[str, Any] | None:
+    if rule is None:
+        return None
+    return {
+        "use": list(rule.use),
+        "thresholds": _thresholds(rule.thresholds),
+        "patterns": sorted(rule.patterns),
+        "instructions": rule.instructions,
+        "on_flag": rule.on_flag.value,
+    }
+
+
+def _redact(rule: RedactRule | None) -> dict[str, Any] | None:
+    if rule is None:
+        return None
+    return {
+        "mask": sorted(kind.value for kind in rule.mask),
+        "pass_if_sent_first": sorted(kind.value for kind in rule.pass_if_sent_first),
+        "phone_regions": list(rule.phone_regions),
+    }

@@ -1,0 +1,140 @@
+"""Keys, tokens and passwords in text, by the forms that their issuers publish.
+
+A form that goes on for as long as its characters do counts from its shortest length; nothing that
+follows can undo a find.
+"""
+
+import re
+from collections.abc import Iterator
+
+_LONGEST_JUDGED = 128  # characters of an assigned value that are looked at
+_START = r"(?<![A-Za-z0-9_])"
+
+
+def _form(sign: str, pattern: str) -> tuple[str, re.Pattern[str]]:
+    """`sign` stands in every text that the pattern can match, and is quick to look for."""
+    return sign, re.compile(_START + pattern)
+
+
+_FORMS = (
+    # AWS, access key identifiers (IAM user guide, unique identifiers)
+    *(_form(sign, rf"{sign}[A-Z2-7]{{16}}(?![A-Za-z0-9_])") for sign in ("AKIA", "ASIA", "ABIA")),
+    # GitHub (docs: about authentication, token formats)
+    *(_form(f"gh{kind}_", rf"gh{kind}_[A-Za-z0-9]{{36,}}") for kind in "pousr"),
+    _form("github_pat_", r"github_pat_[A-Za-z0-9_]{22,}"),
+    # GitLab (docs: token overview, prefixes)
+    _form(
+        "gl",
+        r"gl(?:pat|oas|dt|rt|rtr|cbt|ptt|ft|imt|agent|wt|soat|ffct)-[A-Za-z0-9_-]{20,}"
+        r"(?:\.[A-Za-z0-9_-]+)*",
+    ),
+    # Slack (docs: token types; incoming webhooks)
+    _form("xox", r"xox[abeoprs](?:\.xox[bp])?-[A-Za-z0-9-]{10,}"),
+    _form("xapp-", r"xapp-[0-9]-[A-Za-z0-9-]{10,}"),
+    _form(
+        "hooks.slack.com",
+        r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9]{6,}/[A-Za-z0-9/]{10,}",
+    ),
+    # Stripe (docs: API keys; webhook signing secrets)
+    *(
+        _form(f"{kind}_{mode}_", rf"{kind}_{mode}_[A-Za-z0-9]{{16,}}")
+        for kind in ("sk", "rk")
+        for mode in ("live", "test")
+    ),  # fmt: skip
+    _form("whsec_", r"whsec_[A-Za-z0-9+/=]{24,}"),
+    # Anthropic, OpenAI
+    _form("sk-ant-", r"sk-ant-[A-Za-z0-9_-]{20,}"),
+    _form("sk-", r"sk-(?:proj|svcacct|admin|None)-[A-Za-z0-9_-]{20,}"),
+    _form("sk-", r"sk-[A-Za-z0-9]{32,}"),
+    # Google (API keys; OAuth clients and access tokens)
+    _form("AIza", r"AIza[A-Za-z0-9_-]{35,}"),
+    _form("GOCSPX-", r"GOCSPX-[A-Za-z0-9_-]{20,}"),
+    _form("ya29.", r"ya29\.[A-Za-z0-9_-]{20,}"),
+    # Azure (Entra client secrets; storage and service bus keys end in the shape of their base64)
+    _form("Q~", r"[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,}"),
+    _form("==", r"[A-Za-z0-9+/]{86}=="),
+    _form("sig=", r"sig=[A-Za-z0-9%+/]{40,}(?:=|%3[Dd])*"),
+    # Package registries, model hubs, mail and chat services
+    _form("npm_", r"npm_[A-Za-z0-9]{36,}"),
+    _form("pypi-", r"pypi-[A-Za-z0-9_-]{50,}"),
+    _form("hf_", r"hf_[A-Za-z0-9]{34,}"),
+    _form("SG.", r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,}"),
+    _form("dop_v1_", r"dop_v1_[0-9a-f]{64}"),
+    _form("dapi", r"dapi[0-9a-f]{32}(?![A-Za-z0-9_])"),
+    _form("hvs.", r"hvs\.[A-Za-z0-9_-]{24,}"),
+    _form(":AA", r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33,}"),
+    # JSON Web Tokens (RFC 7519): base64url of `{"alg"`, `{"typ"`, `{"kid"`, `{"enc"` and so on
+    _form(
+        "eyJ",
+        r"eyJ(?:hbGci|0eXAi|raWQi|lbmMi|jdHki|4NXQi)[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,4}",
+    ),
+)
+
+# PEM (RFC 7468), OpenSSH and OpenPGP. Line ends may be escaped, as in JSON.
+_LINE = r"(?:\s|\\[nr]){1,8}"
+_KEY_BLOCK = re.compile(
+    r"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----"
+    rf"(?:{_LINE}[A-Z][A-Za-z-]{{2,20}}: [^\r\n\\]{{1,80}}){{0,4}}"
+    rf"{_LINE}[A-Za-z0-9+/=]{{20,}}+(?:{_LINE}[A-Za-z0-9+/=]{{20,}}+)*+"
+    rf"(?:{_LINE}[A-Za-z0-9+/=]{{1,19}}(?![A-Za-z0-9+/=])){{0,2}}"
+    rf"(?:{_LINE}-----END [A-Z0-9 ]{{0,32}}PRIVATE KEY(?: BLOCK)?-----)?"
+)
+
+_USERINFO = re.compile(r"://([^\s/@:\"'<>\[\]\x00]{0,64}:[^\s/@\"'<>\[\]\x00]{1,64})@")
+
+_VALUE = r"([^\s\"'`<>\[\](){},;\x00]{8,})"
+# In lower case; a key may be quoted, and the value too.
+_ASSIGNED = re.compile(
+    r"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?|api[ _-]?key|access[ _-]?key"
+    r"|private[ _-]?key|secret[ _-]?key|account[ _-]?key|auth[ _-]?key|encryption[ _-]?key)"
+    r"s?[\"'`*]{0,3}\s{0,3}(?:=>|:=|==?|:| is:?)[ \t]{0,4}[\"'`*]{0,3}" + _VALUE
+)
+_ASSIGNING = ("pass", "pwd", "secret", "token", "credential", "key")
+_BEARER = re.compile(
+    r"(?:bearer|authorization[\"']?\s{0,2}[:=]\s{0,2}[\"']?(?:basic|token|apikey))[ \t]{1,4}"
+    + _VALUE
+)
+# What stands where a secret would, and is none: names of variables, attributes, addresses, paths.
+_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_]*(?:(?:\.|->|::)[A-Za-z_][A-Za-z0-9_]*)+\Z|[A-Z_0-9]+\Z")
+
+
+def find_credentials(text: str, lowered: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each secret; `lowered` is `text` in lower case, as long as it."""
+    for sign, pattern in _FORMS:
+        if sign in text:
+            for found in pattern.finditer(text):
+                yield found.span()
+    if "PRIVATE KEY" in text:
+        for found in _KEY_BLOCK.finditer(text):
+            yield found.span()
+    if "://" in text and "@" in text:
+        for found in _USERINFO.finditer(text):
+            yield found.span(1)
+    if any(word in lowered for word in _ASSIGNING):
+        yield from _assigned(_ASSIGNED, text, lowered)
+    if "bearer" in lowered or "authorization" in lowered:
+        yield from _assigned(_BEARER, text, lowered)
+
+
+def _assigned(pattern: re.Pattern[str], text: str, lowered: str) -> Iterator[tuple[int, int]]:
+    for found in pattern.finditer(lowered):
+        start, end = found.span(1)
+        if _is_secret(text[start : min(end, start + _LONGEST_JUDGED)].rstrip(".:!?*")):
+            yield start, end
+
+
+def _is_secret(value: str) -> bool:
+    """Whether a value was drawn rather than written.
+
+    Eight characters of three classes, or sixteen of which ten differ, letters and digits both.
+    A longer value never counts for less than its beginning.
+    """
+    if "://" in value or value.startswith(("/", "./", "$", "%")) or _NAME.match(value):
+        return False
+    capital = any(character.isupper() for character in value)
+    small = any(character.islower() for character in value)
+    digit = any(character.isdigit() for character in value)
+    other = not value.isalnum()
+    if len(value) >= 8 and digit and capital + small + other >= 2:
+        return True
+    return len(value) >= 16 and len(set(value)) >= 10 and digit and (capital or small)

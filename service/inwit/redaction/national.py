@@ -1,0 +1,153 @@
+"""National identifiers in text: their form, their check, and the words that must stand near.
+
+A number that any other number could pass for counts only with a word of its kind near it, on
+either side: those without a check digit, and bare runs of digits.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from inwit.redaction import checksums
+
+BEFORE = 48  # characters in which a context word may stand before a value
+AFTER = 24  # and after it
+_SEPARATORS = re.compile(r"[ ./-]")
+_PLACEHOLDER = re.compile(r"\[[A-Z_]{2,24}_\d{1,9}\]|\x00")
+
+
+@dataclass(frozen=True, slots=True)
+class _Identifier:
+    """`pattern` starts with the value's first character and then looks back, which is fast.
+
+    `context` are the words of which one must stand near; `formatted` tells, where it is set, the
+    written forms that need none.
+    """
+
+    pattern: re.Pattern[str]
+    valid: Callable[[str], bool]
+    context: re.Pattern[str] | None = None
+    formatted: re.Pattern[str] | None = None
+
+
+def _form(first: str, rest: str) -> re.Pattern[str]:
+    """A value that no letter, digit or underscore touches, and no digit across a dot or dash."""
+    apart = r"(?<![A-Za-z0-9_].)(?<![0-9][.,-].)"
+    return re.compile(rf"{first}{apart}{rest}(?![A-Za-z0-9_])(?![.,-][0-9])")
+
+
+def _words(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns))
+
+
+_IDENTIFIERS = (
+    # United States, SSN
+    _Identifier(
+        _form(r"[0-8]", r"[0-9]{2}(?:([ -])[0-9]{2}\1|[0-9]{2})[0-9]{4}"),
+        checksums.is_ssn,
+        context=_words("ssn", "social security", "soc[.]? sec", "taxpayer"),
+    ),
+    # United Kingdom, NINO
+    _Identifier(
+        _form(r"[A-Z]", r"[A-Z] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]"),
+        checksums.is_nino,
+        context=_words("national insurance", "nino", r"\bni (?:number|no)"),
+    ),
+    # Spain, DNI and NIE
+    _Identifier(_form(r"[0-9XYZ]", r"-?[0-9]{7}-?[A-Z]"), checksums.is_dni),
+    # France, NIR
+    _Identifier(
+        _form(
+            r"[1-478]",
+            r" ?[0-9]{2} ?(?:0[1-9]|1[0-2]|[2-9][0-9]) ?(?:[0-9]{2}|2[AB]) ?[0-9]{3} ?[0-9]{3}"
+            r" ?[0-9]{2}",
+        ),
+        checksums.is_nir,
+        context=_words("s[eé]curit[eé] sociale", r"\bnir\b", "insee", "social security"),
+        formatted=re.compile(r". .. .. .. ... ... ?.."),
+    ),
+    # Italy, codice fiscale
+    _Identifier(
+        _form(
+            r"[A-Z]",
+            r"[A-Z]{5}[0-9LMNPQRSTUV]{2}[ABCDEHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}"
+            r"[A-Z]",
+        ),
+        checksums.is_codice_fiscale,
+    ),
+    # Germany, tax identifier
+    _Identifier(
+        _form(r"[1-9]", r"[0-9] ?[0-9]{3} ?[0-9]{3} ?[0-9]{3}"),
+        checksums.is_steuer_id,
+        context=_words(
+            r"steuer[- ]?id", "steuerliche id", r"\bid-?nr", r"\btax (?:id|number)", r"\btin\b"
+        ),
+    ),
+    # Netherlands, BSN
+    _Identifier(
+        _form(r"[0-9]", r"[0-9]{2}(?:[0-9]{6}|[0-9]\.[0-9]{2}\.[0-9]{3}| [0-9]{3} [0-9]{3})"),
+        checksums.is_bsn,
+        context=_words(r"\bbsn", "burgerservice", "sofi-?nummer", "citizen service number"),
+    ),
+    # Poland, PESEL
+    _Identifier(_form(r"[0-9]", r"[0-9]{10}"), checksums.is_pesel, context=_words("pesel")),
+    # Brazil, CPF
+    _Identifier(
+        _form(r"[0-9]", r"[0-9]{2}(?:\.[0-9]{3}\.[0-9]{3}-|[0-9]{6})[0-9]{2}"),
+        checksums.is_cpf,
+        context=_words(r"\bcpf\b"),
+        formatted=re.compile(r"[0-9.]{11}-.."),
+    ),
+    # India, Aadhaar
+    _Identifier(
+        _form(r"[2-9]", r"[0-9]{3}([ -]?)[0-9]{4}\1[0-9]{4}"),
+        checksums.is_aadhaar,
+        context=_words("aadha+r", "uidai", r"\buid\b", "आधार"),
+    ),
+    # China, resident identity: its date makes it as telling as a written form
+    _Identifier(
+        _form(
+            r"[1-8]",
+            r"[0-9]{5}(?:18|19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}"
+            r"[0-9Xx]",
+        ),
+        checksums.is_resident_id,
+    ),
+)
+
+
+def find_national_ids(text: str, lowered: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each identifier; `lowered` is `text` in lower case, as long as it."""
+    for identifier in _IDENTIFIERS:
+        context = identifier.context
+        named = context is None or context.search(lowered) is not None
+        if not named and identifier.formatted is None:
+            continue
+        for found in identifier.pattern.finditer(text):
+            if not identifier.valid(_SEPARATORS.sub("", found[0])):
+                continue
+            form = identifier.formatted
+            written = context is None or (form is not None and form.fullmatch(found[0]) is not None)
+            if written or (context is not None and is_near(context, lowered, *found.span())):
+                yield found.span()
+
+
+def is_near(words: re.Pattern[str], lowered: str, start: int, end: int) -> bool:
+    """Whether one of `words` stands near a value, with no other value or placeholder between."""
+    # Cut in the text's own case: placeholders are capitals, so they are looked for in both.
+    before = _cut_after(lowered[max(0, start - BEFORE) : start])
+    after = _cut_before(lowered[end : end + AFTER])
+    return words.search(before) is not None or words.search(after) is not None
+
+
+_LOWERED_PLACEHOLDER = re.compile(_PLACEHOLDER.pattern.replace("A-Z", "a-z"))
+
+
+def _cut_after(window: str) -> str:
+    ends = [found.end() for found in _LOWERED_PLACEHOLDER.finditer(window)]
+    return window[ends[-1] :] if ends else window
+
+
+def _cut_before(window: str) -> str:
+    found = _LOWERED_PLACEHOLDER.search(window)
+    return window[: found.start()] if found else window

@@ -1,0 +1,209 @@
+"""Find private data in a text, mask it, and tell what a caller sent first (docs/redaction.md)."""
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from inwit.redaction.credentials import find_credentials
+from inwit.redaction.folding import Folded, fold, lower
+from inwit.redaction.kinds import Kind, Span
+from inwit.redaction.national import find_national_ids
+from inwit.redaction.patterns import find_cards, find_emails, find_ibans, find_ips
+from inwit.redaction.phones import find_phones
+
+__all__ = ["HOLD_BACK", "Kind", "Span", "echoed", "find", "mask", "settled"]
+
+HOLD_BACK = 512
+"""Visible characters at the end of a text that more text can still change the finding of.
+
+The longest form by kind, with the words that must stand near it, summed over the kinds, since what
+one kind takes another cannot: credential 130 (to where it is certain), email 165, IBAN 68, national
+identifier 49, card 45, IP address 46, phone number 80 at most, which is 583 less what cannot come
+together; `settled` counts for a text. Credentials may go on: their start is certain, their end not.
+"""
+
+# From the most telling to the least: what one kind takes, the next ones do not see.
+_ORDER = (
+    Kind.CREDENTIAL,
+    Kind.EMAIL,
+    Kind.IBAN,
+    Kind.NATIONAL_ID,
+    Kind.PAYMENT_CARD,
+    Kind.IP_ADDRESS,
+    Kind.PHONE,
+)
+_WITHOUT_DIGITS = (Kind.CREDENTIAL, Kind.EMAIL)
+_DIGIT = re.compile(r"[0-9]")
+_TAKEN = "\x00"
+
+
+def find(text: str, kinds: frozenset[Kind], regions: tuple[str, ...] = ()) -> tuple[Span, ...]:
+    """The spans of `kinds` in `text`, sorted, without overlaps. Linear time.
+
+    Where kinds compete the more telling one wins (`_ORDER`), and within a kind all that any match
+    covers is covered. `regions` are the countries (ISO 3166, such as `"DE"`) whose phone numbers
+    are found in national form too.
+    """
+    folded = fold(text)
+    rest = folded.text.replace(_TAKEN, " ")
+    has_digits = _DIGIT.search(rest) is not None
+    spans: list[Span] = []
+    for kind in _ORDER:
+        if kind not in kinds or not (has_digits or kind in _WITHOUT_DIGITS):
+            continue
+        found = _united(_found(kind, rest, regions))
+        if found:
+            spans += (_span(kind, folded, start, end) for start, end in found)
+            rest = _without(rest, found)
+    return tuple(sorted(spans, key=lambda span: span.start))
+
+
+def settled(text: str) -> int:
+    """The offset up to which no further text can change what `find` finds."""
+    folded = fold(text)
+    visible = len(folded.text) - HOLD_BACK
+    return folded.original(visible) if visible > 0 else 0
+
+
+def mask(text: str, spans: Iterable[Span]) -> str:
+    """The text with a placeholder for each span, such as `[EMAIL_1]`.
+
+    Placeholders of a kind are numbered in order of appearance; the same value has the same number.
+    """
+    numbers: dict[tuple[Kind, str], int] = {}
+    counts: dict[Kind, int] = {}
+    pieces: list[str] = []
+    done = 0
+    for span in sorted(spans, key=lambda span: span.start):
+        value = (span.kind, _value(span.kind, text[span.start : span.end]))
+        if value not in numbers:
+            counts[span.kind] = numbers[value] = counts.get(span.kind, 0) + 1
+        placeholder = f"[{span.kind.name}_{numbers[value]}]"
+        pieces += (text[done : span.start], placeholder)
+        done = span.end
+    return "".join((*pieces, text[done:]))
+
+
+def echoed(spans: Iterable[Span], text: str, earlier: Iterable[str]) -> tuple[Span, ...]:
+    """Those of `spans` whose value stands in one of the `earlier` texts, as a value of its own.
+
+    Compared without case, and for numbers without spaces, dashes and, for phones, dots, slashes
+    and parentheses; credentials exactly. A value that is part of a longer one does not count.
+    """
+    spans = tuple(spans)
+    texts = tuple(earlier) if spans else ()
+    squeezed: dict[Kind, tuple[_Squeezed, ...]] = {}
+    known: list[Span] = []
+    for span in spans:
+        if span.kind not in squeezed:
+            squeezed[span.kind] = tuple(_squeeze(span.kind, each) for each in texts)
+        value = _value(span.kind, text[span.start : span.end])
+        if value and any(_stands_in(each, span.kind, value) for each in squeezed[span.kind]):
+            known.append(span)
+    return tuple(known)
+
+
+def _found(kind: Kind, text: str, regions: tuple[str, ...]) -> Iterable[tuple[int, int]]:
+    match kind:
+        case Kind.CREDENTIAL:
+            return find_credentials(text, lower(text))
+        case Kind.EMAIL:
+            return find_emails(text)
+        case Kind.IBAN:
+            return find_ibans(text)
+        case Kind.NATIONAL_ID:
+            return find_national_ids(text, lower(text))
+        case Kind.PAYMENT_CARD:
+            return find_cards(text, lower(text))
+        case Kind.IP_ADDRESS:
+            return find_ips(text, lower(text))
+        case Kind.PHONE:
+            return find_phones(text, regions)
+
+
+def _united(found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sorted; of those that overlap, the first, and then what a later one adds at its end."""
+    united: list[tuple[int, int]] = []
+    done = 0
+    for start, end in sorted(found, key=lambda each: (each[0], -each[1])):
+        if end > done:
+            united.append((max(start, done), end))
+            done = end
+    return united
+
+
+def _without(text: str, found: list[tuple[int, int]]) -> str:
+    pieces: list[str] = []
+    done = 0
+    for start, end in found:
+        pieces += (text[done:start], _TAKEN * (end - start))
+        done = end
+    return "".join((*pieces, text[done:]))
+
+
+def _span(kind: Kind, folded: Folded, start: int, end: int) -> Span:
+    return Span(kind, folded.original(start), folded.original(end - 1) + 1)
+
+
+_SEPARATORS = {
+    Kind.PHONE: re.compile(r"[\s().\-/]+"),
+    Kind.PAYMENT_CARD: re.compile(r"[\s-]+"),
+    Kind.IBAN: re.compile(r"[\s-]+"),
+    Kind.NATIONAL_ID: re.compile(r"[\s.-]+"),
+}
+_PARTS_OF_A_VALUE = {Kind.EMAIL: "._%+-", Kind.CREDENTIAL: "_-+/=.", Kind.IP_ADDRESS: ".:"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Squeezed:
+    """A text without separators; `seams` are the offsets in it where some were."""
+
+    text: str
+    seams: tuple[int, ...]
+
+
+def _squeeze(kind: Kind, text: str) -> _Squeezed:
+    folded = fold(text).text
+    if kind is not Kind.CREDENTIAL:
+        folded = folded.casefold()
+    separators = _SEPARATORS.get(kind)
+    if separators is None:
+        return _Squeezed(folded, ())
+    pieces = separators.split(folded)
+    seams: list[int] = []
+    length = 0
+    for piece in pieces:
+        length += len(piece)
+        seams.append(length)
+    return _Squeezed("".join(pieces), tuple(seams))
+
+
+def _value(kind: Kind, value: str) -> str:
+    return _squeeze(kind, value).text
+
+
+def _stands_in(earlier: _Squeezed, kind: Kind, value: str) -> bool:
+    return any(
+        _ends_at(earlier, kind, start) and _ends_at(earlier, kind, start + len(value))
+        for start in _occurrences(earlier.text, value)
+    )
+
+
+def _occurrences(text: str, value: str) -> Iterator[int]:
+    start = text.find(value)
+    while start >= 0:
+        yield start
+        start = text.find(value, start + 1)
+
+
+def _ends_at(earlier: _Squeezed, kind: Kind, offset: int) -> bool:
+    """Whether a value can begin or end here: at a seam, or where no part of a value goes on."""
+    index = bisect_left(earlier.seams, offset)
+    if index < len(earlier.seams) and earlier.seams[index] == offset:
+        return True
+    parts = _PARTS_OF_A_VALUE.get(kind, "")
+    around = earlier.text[max(0, offset - 1) : offset + 1]
+    return len(around) < 2 or not all(
+        character.isalnum() or character in parts for character in around
+    )

@@ -1,0 +1,181 @@
+"""Two `inwit serve` processes on one Redis, one ledger and one policy folder."""
+
+import asyncio
+import hashlib
+import json
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from inwit.clients.redis import redis_client
+from tests.clients.test_redis import valkey, wait_for
+from tests.conftest import ASK
+from tests.fakes import FakeServer
+from tests.fakes_policy_folder import policy_text, write_policies
+from tests.process.processes import Inwit, free_port, inwit, run_inwit
+
+pytestmark = pytest.mark.process
+
+
+@dataclass
+class Fleet:
+    """Two gateways, a client of each, and what they share."""
+
+    folder: Path
+    data_dir: Path
+    settings: dict[str, str]
+    gateways: list[Inwit]
+    clients: list[httpx.AsyncClient]
+
+    async def digests(self, policy: str) -> list[str | None]:
+        """What each has in force under that name."""
+        found = [await self._ready(client) for client in self.clients]
+        return [each["policies"].get(policy, {}).get("digest") for each in found]
+
+    async def problems(self) -> list[list[str]]:
+        """What each says against the folder."""
+        return [(await self._ready(client))["policy_problems"] for client in self.clients]
+
+    async def until_digests(self, policy: str, text: str) -> None:
+        """Wait until both have that text in force."""
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        async with asyncio.timeout(20):
+            while await self.digests(policy) != [digest] * 2:
+                pass
+
+    async def until_refused(self) -> list[list[str]]:
+        """Wait until both have something against the folder."""
+        async with asyncio.timeout(20):
+            while not all(problems := await self.problems()):
+                pass
+        return problems
+
+    async def reload(self) -> tuple[int, str]:
+        """`inwit policy reload`: its exit code, and all that it printed."""
+        ended = await asyncio.to_thread(run_inwit, "policy reload", self.data_dir, self.settings)
+        return ended.returncode, ended.stdout + ended.stderr
+
+    async def _ready(self, client: httpx.AsyncClient) -> Any:
+        return (await client.get("/readyz")).json()
+
+
+@asynccontextmanager
+async def fleet(tmp_path: Path, server: FakeServer, interval_ms: int) -> AsyncGenerator[Fleet]:
+    folder = write_policies(tmp_path / "policies", default="1", support="1")
+    port = free_port()
+    settings = {
+        "INWIT_MODEL_URL": server.base_url,
+        "INWIT_REDIS_URL": f"redis://127.0.0.1:{port}",
+        "INWIT_POLICY_DIR": str(folder),
+        "INWIT_HEALTH_INTERVAL_MS": str(interval_ms),
+    }
+    data_dir = tmp_path / "data"
+    async with AsyncExitStack() as stack:
+        stack.enter_context(valkey(tmp_path, "--port", str(port)))
+        redis = await stack.enter_async_context(redis_client(settings["INWIT_REDIS_URL"]))
+        await wait_for(redis)
+        key = await asyncio.to_thread(_make_key, data_dir, settings)
+        gateways = [stack.enter_context(inwit("serve", data_dir, settings)) for _ in range(2)]
+        clients: list[httpx.AsyncClient] = []
+        for gateway in gateways:
+            await asyncio.to_thread(gateway.wait_for, '"policy_channel_joined"')
+            line = await asyncio.to_thread(gateway.wait_for, '"serving"')
+            client = httpx.AsyncClient(
+                base_url=json.loads(line)["address"],
+                headers={"authorization": f"Bearer {key}"},
+                timeout=30,
+            )
+            clients.append(await stack.enter_async_context(client))
+        yield Fleet(folder, data_dir, settings, gateways, clients)
+
+
+def _make_key(data_dir: Path, settings: dict[str, str]) -> str:
+    create = "keys create --name test --tenant acme --policy support --policy default --json"
+    return str(json.loads(run_inwit(create, data_dir, settings).stdout)["key"])
+
+
+@asynccontextmanager
+async def traffic(fleet: Fleet) -> AsyncGenerator[list[tuple[int, str]]]:
+    """Ask every gateway one thing after another while the block runs; statuses and digests."""
+    answers: list[tuple[int, str]] = []
+    ended = asyncio.Event()
+
+    async def ask(client: httpx.AsyncClient, policy: str) -> None:
+        while not ended.is_set():
+            answer = await client.post("/v1/respond", json={**ASK, "policy": policy})
+            answers.append((answer.status_code, answer.json().get("policy", {}).get("digest", "")))
+
+    asking = [
+        asyncio.create_task(ask(client, policy))
+        for client in fleet.clients
+        for policy in ("support", "default")
+    ]
+    try:
+        yield answers
+    finally:
+        ended.set()
+        await asyncio.gather(*asking)
+
+
+async def test_both_gateways_follow_a_reload_and_no_request_fails(tmp_path: Path) -> None:
+    async with FakeServer().running() as server, fleet(tmp_path, server, 600_000) as two:
+        async with traffic(two) as answers:
+            first, second = policy_text("support", "1"), policy_text("support", "2")
+            write_policies(two.folder, support="2")
+            code, said = await two.reload()
+            await two.until_digests("support", second)
+
+            bad = two.folder / "support.yaml"
+            bad.write_text(policy_text("support", "3") + "no_such_key: 1\n")
+            refused, why = await two.reload()
+            untold = await two.problems()
+            for gateway in two.gateways:  # what the command spares them, a signal does not
+                gateway.process.send_signal(signal.SIGHUP)
+            problems = await two.until_refused()
+            still = await two.digests("support")
+
+            write_policies(two.folder, support="3")
+            for gateway in two.gateways:
+                gateway.process.send_signal(signal.SIGHUP)
+            await two.until_digests("support", policy_text("support", "3"))
+            mended = await two.problems()
+        digest = hashlib.sha256(second.encode()).hexdigest()
+        shown = await asyncio.to_thread(
+            run_inwit, f"ledger policy {digest}", two.data_dir, two.settings
+        )
+
+    place = f"{bad}:{len(policy_text('support', '3').splitlines()) + 1}:"
+    assert (code, "gateways told: 2" in said) == (0, True)
+    assert (refused, place in why) == (2, True)
+    assert untold == [[], []]
+    assert all(place in problem[0] for problem in problems)
+    assert still == [digest] * 2
+    assert mended == [[], []]
+    assert shown.stdout == second
+    assert {status for status, _ in answers} == {200}
+    assert {hashlib.sha256(text.encode()).hexdigest() for text in (first, second)} <= {
+        used for _, used in answers
+    }
+
+
+async def test_time_alone_is_enough(tmp_path: Path) -> None:
+    async with FakeServer().running() as server, fleet(tmp_path, server, 50) as two:
+        async with traffic(two) as answers:
+            write_policies(two.folder, support="2")
+            await two.until_digests("support", policy_text("support", "2"))
+        (two.folder / "default.yaml").unlink()
+        async with asyncio.timeout(20):
+            while await two.digests("default") != [None, None]:
+                pass
+        gone = await two.clients[0].post("/v1/respond", json={**ASK, "policy": "default"})
+        stays = await two.clients[1].post("/v1/respond", json=ASK)
+        code = await asyncio.to_thread(two.gateways[0].stop, signal.SIGTERM)
+
+    assert {status for status, _ in answers} == {200}
+    assert (gone.status_code, stays.status_code, code) == (403, 200, 0)
