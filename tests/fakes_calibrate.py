@@ -1,6 +1,8 @@
 """A model server for calibration: its answer follows from what stands in the messages."""
 
 import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,11 @@ class JudgingServer(FakeServer):
 
     odd: Behaviour = "no_label_words"
     asked: int = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator["JudgingServer"]:
+        async with super().running():
+            yield self
 
     def _answer(self, behaviour: Behaviour, review: bool) -> web.Response:
         told = str(self.bodies[-1]["messages"])

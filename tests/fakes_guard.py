@@ -85,7 +85,8 @@ class FakeGuardServer:
     """An OpenAI-compatible server that says what it is told, or fails as it is told.
 
     `says` gives the answer to each request's body. Like Llama Guard's template it refuses messages
-    that do not alternate, where `alternate` is set.
+    that do not alternate, where `alternate` is set. `one_shape`: log-probabilities of plain text
+    come in the chat shape, as from llama.cpp.
     """
 
     says: Callable[[dict[str, Any]], str] = field(default=lambda _body: "safe")
@@ -94,6 +95,7 @@ class FakeGuardServer:
     behaviour: Behaviour = "ok"
     models_behaviour: Behaviour = "ok"
     alternate: bool = False
+    one_shape: bool = False
     model: str = GUARD
     base_url: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -136,7 +138,8 @@ class FakeGuardServer:
         else:
             choice["text"] = self.says(body)
         if self.positions is not None:
-            choice["logprobs"] = (as_chat if chat else as_text)(self.positions)
+            shape = as_chat if chat or self.one_shape else as_text
+            choice["logprobs"] = shape(self.positions)
         usage = {
             "prompt_tokens": 300,
             "completion_tokens": 3,

@@ -70,8 +70,8 @@ def crossed(rows: Sequence[Row], recipe: Recipe) -> Floats:
     """The score of each row under weights fitted without its fold; a group stays together."""
     found = np.zeros(len(rows))
     for kept, left in folds([row.group for row in rows], _FOLDS):
-        weights = fit([rows[i] for i in kept], recipe)
-        found[left] = scores(weights, [rows[i] for i in left])
+        weights = fit([rows[int(i)] for i in kept], recipe)
+        found[left] = scores(weights, [rows[int(i)] for i in left])
     return found
 
 

@@ -1,7 +1,7 @@
 """The untyped edge to scikit-learn and SciPy; what leaves this file has types."""
 
 # Neither carries types.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +27,8 @@ def sparse(values: Floats, columns: Integers, ends: Integers, width: int) -> Mat
 
 def beside(left: Matrix, right: Matrix) -> Matrix:
     """Two matrices with the same rows as one."""
-    return sp.hstack((left, right)).tocsr()
+    joined: Any = sp.hstack((left, right))
+    return joined.tocsr()
 
 
 def logistic(

@@ -15,7 +15,6 @@ from inwit.types import (
     FinishReason,
     PolicyRef,
     Principal,
-    ReviewStatus,
     ToolCall,
     Usage,
     Verdict,
@@ -102,21 +101,17 @@ class Decision:
     """What the policy makes of the verdicts. It covers the one candidate with that digest.
 
     `reasons` begin with those that made the action what it is. `disagreement` names the two
-    judges' outcomes where one passed what the other flagged ("pass_fail", "fail_pass").
+    judges' outcomes where one passed what the other flagged ("pass_fail", "fail_pass"). `reviewed`:
+    the conscience, and the classifier where it was needed, each judged the whole candidate.
     """
 
     action: Action
     reasons: tuple[Reason, ...]
     verdicts: tuple[Verdict, ...]
     covers: str
+    reviewed: bool
     categories: tuple[Category, ...] = ()
     disagreement: str | None = None
-
-    @property
-    def reviewed(self) -> bool:
-        """Whether every judge that was asked judged the whole candidate."""
-        judged = [verdict.status is ReviewStatus.JUDGED for verdict in self.verdicts]
-        return bool(judged) and all(judged)
 
 
 class RewriteOutcome(StrEnum):

@@ -57,7 +57,7 @@ RESPONSES = Counter(
 )
 UNREVIEWED_RELEASES = Counter(
     "inwit_unreviewed_releases_total",
-    "Responses released by policy although no judge reviewed all of them.",
+    "Responses released by policy although a judge that was needed did not review all of them.",
     ["policy"],
 )
 VERDICTS = Counter(

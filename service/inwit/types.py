@@ -215,8 +215,8 @@ class Verdict:
 
     `risk`, `raw_risk` (before calibration) and `label_mass` lie in [0, 1]. `risk` is known exactly
     when the status is `judged`; `label_mass` also where a low one is the reason for `unavailable`.
-    `covers` is the digest of the candidate that the judge was shown. `labels` are the judge's own
-    names for what it found; `categories` are those that the taxonomy knows.
+    `covers` is the digest of the candidate that the judge was shown. `labels` are all
+    that the judge found, by its own names; `categories` those for which a category was asked.
 
     Raises:
         ValueError: a risk outside [0, 1] or not a number, or one that does not go with the status.

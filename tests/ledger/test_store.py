@@ -31,7 +31,7 @@ from inwit.types import (
 )
 
 VERDICT = Verdict("conscience", ReviewStatus.JUDGED, risk=0.1, label_mass=0.9)
-DECISION = Decision(Action.ALLOW, (Reason.BELOW_LOWER,), (VERDICT,), "cd" * 32)
+DECISION = Decision(Action.ALLOW, (Reason.BELOW_LOWER,), (VERDICT,), "cd" * 32, reviewed=True)
 RECORD = Record(
     response_id="resp_1",
     time=datetime(2026, 11, 23, tzinfo=UTC),

@@ -81,9 +81,14 @@ class Shifted:
             return sigmoid(np.log(risk) - np.log1p(-risk) + self.by)
 
 
+def clipped(raw: Floats) -> Floats:
+    """The raw risks, kept off 0 and 1."""
+    return np.clip(raw, _CLIP, 1 - _CLIP)
+
+
 def log_odds(raw: Floats) -> Floats:
     """log(p / (1 - p)), with p kept off 0 and 1."""
-    kept = np.clip(raw, _CLIP, 1 - _CLIP)
+    kept = clipped(raw)
     return np.log(kept) - np.log1p(-kept)
 
 

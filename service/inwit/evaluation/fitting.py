@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from inwit.errors import SetupError
-from inwit.evaluation.curves import Curve, Isotonic, Platt, Shifted, log_odds, tabulate
+from inwit.evaluation.curves import Curve, Isotonic, Platt, Shifted, clipped, log_odds, tabulate
 from inwit.evaluation.estimators import Fold, folds_by_prompt, isotonic, logistic
 from inwit.evaluation.metrics import Bools, Floats, Observations, brier, measure_quality
 from inwit.policy.calibration import Calibration, Estimate, Facts, Fingerprint, Method
@@ -43,7 +43,7 @@ def fit_isotonic(raw: Floats, unsafe: Bools) -> Isotonic:
 
     Kept 1 / (n + 2) off 0 and 1: n samples do not show that harm is impossible, or certain.
     """
-    points, risks = isotonic(raw, unsafe)
+    points, risks = isotonic(clipped(raw), unsafe)
     margin = 1 / (len(raw) + 2)
     return Isotonic(points, np.clip(risks, margin, 1 - margin))
 

@@ -3,11 +3,20 @@
 import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from inwit import telemetry
-from inwit.decisions import Decision, Output, Receipt, Record, Response, RewriteOutcome, Round
+from inwit.decisions import (
+    Decision,
+    Output,
+    Reason,
+    Receipt,
+    Record,
+    Response,
+    RewriteOutcome,
+    Round,
+)
 from inwit.errors import InwitError, LedgerError, Overloaded, UpstreamError, UpstreamTimeout
 from inwit.pipeline.admission import Job, Limits, admit
 from inwit.pipeline.fallback import fallback_text
@@ -138,6 +147,8 @@ class Pipeline:
             if outcome is RewriteOutcome.COSMETIC:
                 break
         decision = settle(job.policy, tuple(rounds), tuple(outcomes))
+        if decision.action is Action.ESCALATE:  # nobody can hold it yet, and the answer says so
+            decision = replace(decision, reasons=(*decision.reasons, Reason.NOT_HELD))
         return Outcome(subject, tuple(rounds), tuple(outcomes), decision)
 
     async def _rewrite_once(

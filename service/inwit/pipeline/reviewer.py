@@ -54,16 +54,21 @@ class Reviewer:
         self._random = random.SystemRandom()
 
     async def review(
-        self, subject: Subject, candidate: Candidate, *, rewrite: bool = False
+        self,
+        subject: Subject,
+        candidate: Candidate,
+        *,
+        rewrite: bool = False,
+        known: Verdict | None = None,
     ) -> Round:
-        """Review a candidate and decide on it.
+        """Review a candidate and decide on it; `known` is the conscience's verdict, if it is.
 
         Raises:
             UpstreamTimeout: the caller's own deadline ended a stage before its time.
         """
         policy = subject.policy
         shown = show(subject.conversation, candidate, subject.tenant, policy.harms)
-        verdict = await self._conscience(subject, shown.exchange, candidate.model)
+        verdict = known or await self._conscience(subject, shown.exchange, candidate.model)
         explanation = await self._explanation(subject, shown.exchange, verdict)
         circumstances = _circumstances(subject, shown, candidate, rewrite)
         asked = ask_reasons(policy, verdict, explanation, circumstances)
@@ -136,5 +141,6 @@ def _circumstances(
         rewrite=rewrite,
         hidden_text=shown.hidden_text,
         untrusted_instructions=subject.untrusted_instructions,
-        input_flagged=subject.input_flagged,
+        input_suspect=subject.input_flagged
+        or (subject.input is not None and subject.input.risk is None),
     )

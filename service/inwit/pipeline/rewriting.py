@@ -1,6 +1,7 @@
 """Rewriting: what the model is told, what a rewrite is worth, and where it ends. Pure."""
 
 import re
+from dataclasses import replace
 
 from inwit.decisions import Decision, Reason, RewriteOutcome, Round
 from inwit.policy.policy import Policy
@@ -60,13 +61,10 @@ def settle(
     actions = [policy.rewrite.on_failure]
     if last.action in (Action.ESCALATE, Action.BLOCK):
         actions.append(last.action)
-    return Decision(
+    return replace(
+        last,
         action=max(actions, key=lambda action: action.strictness),
         reasons=tuple(dict.fromkeys((reason, *last.reasons))),
-        verdicts=last.verdicts,
-        covers=last.covers,
-        categories=last.categories,
-        disagreement=last.disagreement,
     )
 
 

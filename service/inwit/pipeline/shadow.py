@@ -59,7 +59,9 @@ class Shadows:
         ends = asyncio.get_running_loop().time() + _DEADLINE_S
         under = replace(subject, policy=shadow, ends=ends, timer=StageTimer(observe=False))
         try:
-            judged = await self._reviewer.review(under, first.candidate)
+            same_question = shadow.review == subject.policy.review
+            known = first.decision.verdicts[0] if same_question else None
+            judged = await self._reviewer.review(under, first.candidate, known=known)
         except InwitError as error:
             log.warning("shadow_failed", policy=subject.policy.name, kind=error.kind)
             return

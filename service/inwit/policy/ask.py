@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from inwit.decisions import AskReason, Explanation, Sampling
-from inwit.policy.policy import Policy
+from inwit.policy.policy import OnInput, Policy
 from inwit.policy.states import State, conscience_state, named, rank, severities
 from inwit.types import Fault, ReviewStatus, Verdict
 
@@ -16,7 +16,7 @@ class Circumstances:
     rewrite: bool = False
     hidden_text: bool = False
     untrusted_instructions: bool = False
-    input_flagged: bool = False
+    input_suspect: bool = False  # flagged, or not judged although a classifier was to judge it
 
 
 def ask_reasons(
@@ -40,7 +40,7 @@ def ask_reasons(
         AskReason.REWRITE: circumstances.rewrite,
         AskReason.HIDDEN_TEXT: circumstances.hidden_text,
         AskReason.UNTRUSTED_INSTRUCTIONS: circumstances.untrusted_instructions,
-        AskReason.INPUT: circumstances.input_flagged,
+        AskReason.INPUT: circumstances.input_suspect and _input_asks(policy),
     }
     return tuple(reason for reason in AskReason if holds.get(reason) and reason in rule.ask)
 
@@ -51,6 +51,10 @@ def sampling(policy: Policy, draw: float) -> Sampling | None:
         return None
     rate = policy.classifier.sample_rate
     return Sampling(rate, draw < rate)
+
+
+def _input_asks(policy: Policy) -> bool:
+    return policy.input is not None and policy.input.on_flag is OnInput.CLASSIFY
 
 
 def _failures(conscience: Verdict) -> dict[AskReason, bool]:

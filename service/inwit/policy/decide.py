@@ -12,7 +12,7 @@ from inwit.decisions import AskReason, Decision, Explanation, Reason
 from inwit.errors import InwitError
 from inwit.policy.policy import Clears, OnDisagreement, OnInput, Policy
 from inwit.policy.states import State, classifier_state, conscience_state, named, severities
-from inwit.types import Action, Category, Severity, Verdict
+from inwit.types import Action, Category, ReviewStatus, Severity, Verdict
 
 
 class ToolFinding(StrEnum):
@@ -72,6 +72,7 @@ def decide(policy: Policy, evidence: Evidence) -> Decision:
         reasons=tuple(dict.fromkeys(reason for _, reason in findings)),
         verdicts=verdicts,
         covers=evidence.covers,
+        reviewed=_reviewed(evidence),
         categories=found_categories(policy, evidence),
         disagreement=_disagreement(conscience, classifier),
     )
@@ -97,6 +98,8 @@ def _judged(
     """What the two judges' states come to together."""
     categories = found_categories(policy, evidence)
     harm = harm_action(policy, categories)
+    if classifier is State.FAIL and _unnamed(evidence.classifier):
+        harm = max(harm, policy.on_harm, key=lambda action: action.strictness)
     critical = Severity.CRITICAL in severities(policy, categories)
     match conscience, classifier:
         case (State.PASS, State.FAIL):
@@ -142,8 +145,7 @@ def _alone(policy: Policy, conscience: State, harm: Action, critical: bool) -> I
 def _classifier_failed(policy: Policy, evidence: Evidence, classifier: State) -> Iterator[Finding]:
     if classifier not in _FAILED or policy.classifier is None:
         return
-    if set(evidence.asked) <= {AskReason.SAMPLE}:
-        # Nothing hung on it: the slice is for measuring.
+    if _only_measured(evidence):
         yield Action.ALLOW, Reason.SAMPLE_FAILED
     else:
         yield policy.classifier.on_failure, Reason.CLASSIFIER_FAILED
@@ -166,6 +168,14 @@ def _input(policy: Policy, evidence: Evidence) -> Iterator[Finding]:
         yield policy.on_review_failure if blocks else Action.ALLOW, Reason.INPUT_FAILED
 
 
+def _unnamed(verdict: Verdict | None) -> bool:
+    """Whether a classifier found something that no category of the policy stands for.
+
+    A mild category beside it must not speak for it.
+    """
+    return verdict is not None and len(verdict.labels) > len(verdict.categories)
+
+
 def _on_disagreement(policy: Policy, harm: Action) -> Action:
     match policy.on_disagreement:
         case OnDisagreement.REWRITE:
@@ -174,6 +184,18 @@ def _on_disagreement(policy: Policy, harm: Action) -> Action:
             return Action.ESCALATE
         case OnDisagreement.STRICTER:
             return harm
+
+
+def _reviewed(evidence: Evidence) -> bool:
+    needed = [evidence.conscience]
+    if evidence.classifier is not None and not _only_measured(evidence):
+        needed.append(evidence.classifier)
+    return all(verdict.status is ReviewStatus.JUDGED for verdict in needed)
+
+
+def _only_measured(evidence: Evidence) -> bool:
+    """Whether the classifier was asked for the random slice alone: nothing hangs on it then."""
+    return set(evidence.asked) <= {AskReason.SAMPLE}
 
 
 def _disagreement(conscience: State, classifier: State) -> str | None:

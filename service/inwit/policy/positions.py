@@ -1,11 +1,18 @@
 """Where things stand in a YAML text: parsing with positions, and the place of a path."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from inwit.policy.syntax import plainly, safe_word
+
 _LARGEST = 256 * 1024  # characters; a policy is a page or two
+_DEEPEST = 64  # levels; the tree is walked by recursion
+_TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+_BREAK = re.compile(r"\r\n?|\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,75 +23,155 @@ class Place:
     column: int
 
 
-class YamlProblem(Exception):
-    """The text is not YAML that a policy may be written in."""
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """One thing in a text that YAML, or a policy, does not take."""
 
-    def __init__(self, place: Place, wrong: str, remedy: str) -> None:
-        super().__init__(wrong)
-        self.place, self.wrong, self.remedy = place, wrong, remedy
+    place: Place
+    wrong: str
+    remedy: str
+
+
+class YamlProblem(Exception):
+    """The text is not YAML that a policy may be written in; `flaws` has at least one entry."""
+
+    def __init__(self, *flaws: Flaw) -> None:
+        super().__init__(flaws[0].wrong)
+        self.flaws = flaws
 
 
 class Source:
     """A YAML text, parsed: its data, and the place of everything in it.
 
     Raises:
-        YamlProblem: a syntax error, a key that stands twice, an anchor or alias, or too much.
+        YamlProblem: a syntax error, or what a policy may not use: anchors, aliases, tags, merge
+            keys, keys that stand twice or are no text, and too much of anything.
     """
 
     def __init__(self, text: str) -> None:
+        self._text = text
         if len(text) > _LARGEST:
-            raise YamlProblem(Place(1, 1), "the file is too large", "Keep it under 256 KiB.")
-        try:
-            # Before anything is built: an alias of an alias grows without bound.
-            for event in yaml.parse(text, Loader=yaml.SafeLoader):
-                if isinstance(event, yaml.AliasEvent):
-                    remedy = "Write out what it stands for."
-                    raise YamlProblem(_place(event.start_mark), "an alias is not taken", remedy)
-            self._root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
-            _refuse_duplicates(self._root)
-            self.data: Any = yaml.safe_load(text)
-        except yaml.MarkedYAMLError as error:
-            wrong = f"not YAML: {error.problem}"
-            place = _place(error.problem_mark) if error.problem_mark else Place(1, 1)
-            raise YamlProblem(place, wrong, "Mend the syntax here.") from error
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
-            raise YamlProblem(Place(1, 1), "not YAML", "Mend the syntax.") from error
+            self._refuse(0, "The file is larger than 256 KiB.", "A policy is a page or two.")
+        self._root: Any = self._tree()
+        flaws = list(self._flaws(self._root)) if self._root is not None else []
+        if flaws:
+            raise YamlProblem(*flaws)
+        self.data: Any = None if self._root is None else _value(self._root)
 
     def place(self, path: tuple[int | str, ...]) -> Place:
         """The key that `path` leads to, or the last one on the way (a missing key has no place)."""
-        node, found = self._root, Place(1, 1)
-        for part in path:
-            step = _step(node, part)
-            if step is None:
-                break
-            node, found = step
+        found = Place(1, 1)
+        for start, _ in self._steps(path):
+            found = self._place(start.index)
         return found
 
+    def written(self, path: tuple[int | str, ...]) -> str:
+        """What stands in the file as the value of `path`, where that is one word or text."""
+        steps = list(self._steps(path))
+        node = steps[-1][1] if len(steps) == len(path) and steps else None
+        return node.value if isinstance(node, yaml.ScalarNode) else ""
 
-def _step(node: Any, part: int | str) -> tuple[Any, Place] | None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            if key.value == part:
-                return value, _place(key.start_mark)
-    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return node.value[part], _place(node.value[part].start_mark)
-    return None
+    def _tree(self) -> Any:
+        try:
+            # Before anything is built: an alias of an alias grows without bound.
+            self._look_at_events()
+            return yaml.compose(self._text, Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            began, wrong, remedy = plainly(error.problem or "", error.context or "")
+            mark = (error.context_mark if began else None) or error.problem_mark
+            self._refuse(mark.index if mark else 0, wrong, remedy)
+        except yaml.reader.ReaderError as error:
+            wrong = f"The character U+{ord(error.character):04X} cannot stand in YAML."
+            self._refuse(error.position, wrong, "Remove it; an editor may not show it.")
+        return None
+
+    def _look_at_events(self) -> None:
+        depth = 0
+        for event in yaml.parse(self._text, Loader=yaml.SafeLoader):
+            start = event.start_mark.index
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > _DEEPEST:
+                self._refuse(start, f"More than {_DEEPEST} levels.", "Nest it less deeply.")
+            if isinstance(event, yaml.AliasEvent):
+                wrong = f"An alias, `*{safe_word(event.anchor)}`, is not taken."
+                self._refuse(
+                    start, wrong, "Write out what it stands for; a text with `*` needs quotes."
+                )
+            if getattr(event, "anchor", None) is not None:
+                wrong = f"An anchor, `&{safe_word(event.anchor)}`, is not taken."
+                self._refuse(start, wrong, "Remove it; a text with `&` needs quotes.")
+            if getattr(event, "tag", None) is not None:
+                self._refuse(start, "A tag, `!…`, is not taken.", "Remove it, or use quotes.")
+
+    def _flaws(self, node: Any) -> Iterator[Flaw]:
+        """What parses, and a policy must not hold."""
+        if isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                yield from self._flaws(item)
+        elif isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                yield from self._flaws_of_key(key, seen)
+                yield from self._flaws(value)
+        elif node.tag != _TEXT:
+            try:
+                _value(node)
+            except (yaml.YAMLError, ValueError, OverflowError):
+                wrong = f"`{safe_word(node.value)}` has a meaning in YAML, and makes no sense in it."
+                yield self._flaw(node, wrong, "Put it in quotes if it is meant as text.")
+
+    def _flaws_of_key(self, key: Any, seen: set[str]) -> Iterator[Flaw]:
+        if not isinstance(key, yaml.ScalarNode):
+            yield self._flaw(key, "A list or mapping cannot be a key.", "Write a word before `:`.")
+            return
+        word = safe_word(key.value)
+        if key.tag == _MERGE:
+            yield self._flaw(key, "A merge key, `<<`, is not taken.", "Write its keys out.")
+        elif key.tag != _TEXT:
+            wrong = f"The key `{word}` is not text to YAML, but {_kind(key)}."
+            yield self._flaw(key, wrong, f'Put it in quotes: "{word}".' if word else "Name it.")
+        elif key.value in seen:
+            # YAML lets a later key replace an earlier one in silence; a policy must not.
+            wrong = f"The key `{word}` stands here for the second time."
+            yield self._flaw(key, wrong, "Remove one of the two.")
+        seen.add(key.value)
+
+    def _steps(self, path: tuple[int | str, ...]) -> Iterator[tuple[Any, Any]]:
+        """For each part that is there: where it begins, and its node."""
+        node = self._root
+        for part in path:
+            pairs: list[tuple[Any, Any]] = []
+            if isinstance(node, yaml.MappingNode):
+                pairs = [(key, value) for key, value in node.value if key.value == part]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+                pairs = [(item, item) for item in node.value[part : part + 1]]
+            if not pairs:
+                return
+            key, node = pairs[0]
+            yield key.start_mark, node
+
+    def _place(self, index: int) -> Place:
+        """The place of a character. YAML's own lines also end at characters that editors show."""
+        before = self._text[:index]
+        start = max((found.end() for found in _BREAK.finditer(before)), default=0)
+        return Place(len(_BREAK.findall(before)) + 1, index - start + 1)
+
+    def _flaw(self, node: Any, wrong: str, remedy: str) -> Flaw:
+        return Flaw(self._place(node.start_mark.index), wrong, remedy)
+
+    def _refuse(self, index: int, wrong: str, remedy: str) -> None:
+        raise YamlProblem(Flaw(self._place(index), wrong, remedy))
 
 
-def _place(mark: Any) -> Place:
-    return Place(mark.line + 1, mark.column + 1)
+def _value(node: Any) -> Any:
+    return yaml.constructor.SafeConstructor().construct_document(node)
 
 
-def _refuse_duplicates(node: Any) -> None:
-    """YAML lets a later key replace an earlier one in silence; a policy must not."""
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_duplicates(item)
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if str(key.value) in seen:
-                wrong = f"the key `{key.value}` stands here for the second time"
-                raise YamlProblem(_place(key.start_mark), wrong, "Remove one of the two.")
-            seen.add(str(key.value))
-            _refuse_duplicates(value)
+def _kind(node: Any) -> str:
+    """What YAML takes a plain word for."""
+    name = str(node.tag).rpartition(":")[2]
+    kinds = {"bool": "true or false", "null": "no value", "timestamp": "a date"}
+    return kinds.get(name, "a number" if name in ("int", "float") else "a sign of its own")

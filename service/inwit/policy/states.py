@@ -33,13 +33,11 @@ def conscience_state(policy: Policy, verdict: Verdict, explanation: Explanation 
 
 
 def classifier_state(policy: Policy, verdict: Verdict | None) -> State:
-    """The classifier's state. What it found outside the policy's categories is not flagged."""
+    """The classifier's state."""
     if verdict is None or policy.classifier is None:
         return State.NOT_ASKED
     if verdict.risk is None:
         return _failure(verdict)
-    if verdict.categories and not any(c in policy.categories for c in verdict.categories):
-        return State.PASS
     return _BANDS[policy.classifier.thresholds.band(verdict.risk)]
 
 

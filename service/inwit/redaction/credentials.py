@@ -16,6 +16,10 @@ def _form(sign: str, pattern: str) -> tuple[str, re.Pattern[str]]:
     return sign, re.compile(_START + pattern)
 
 
+def _mark(sign: str) -> str:
+    return next((mark for mark in "_-" if mark in sign), "")
+
+
 _FORMS = (
     # AWS, access key identifiers (IAM user guide, unique identifiers)
     *(_form(sign, rf"{sign}[A-Z2-7]{{16}}(?![A-Za-z0-9_])") for sign in ("AKIA", "ASIA", "ABIA")),
@@ -23,24 +27,23 @@ _FORMS = (
     *(_form(f"gh{kind}_", rf"gh{kind}_[A-Za-z0-9]{{36,}}") for kind in "pousr"),
     _form("github_pat_", r"github_pat_[A-Za-z0-9_]{22,}"),
     # GitLab (docs: token overview, prefixes)
-    _form(
-        "gl",
-        r"gl(?:pat|oas|dt|rt|rtr|cbt|ptt|ft|imt|agent|wt|soat|ffct)-[A-Za-z0-9_-]{20,}"
-        r"(?:\.[A-Za-z0-9_-]+)*",
+    *(
+        _form(f"{kind}-", rf"{kind}-[A-Za-z0-9_-]{{20,}}(?:\.[A-Za-z0-9_-]+)*")
+        for kind in ("glpat", "gldt", "glrt", "glrtr", "glcbt", "glptt", "glft", "gloas", "glsoat")
     ),
     # Slack (docs: token types; incoming webhooks)
     _form("xox", r"xox[abeoprs](?:\.xox[bp])?-[A-Za-z0-9-]{10,}"),
     _form("xapp-", r"xapp-[0-9]-[A-Za-z0-9-]{10,}"),
     _form(
         "hooks.slack.com",
-        r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9]{6,}/[A-Za-z0-9/]{10,}",
+        r"hooks\.slack\.com/(?:services|workflows|triggers)/[A-Za-z0-9]{6,16}/[A-Za-z0-9/]{10,}",
     ),
     # Stripe (docs: API keys; webhook signing secrets)
     *(
         _form(f"{kind}_{mode}_", rf"{kind}_{mode}_[A-Za-z0-9]{{16,}}")
         for kind in ("sk", "rk")
         for mode in ("live", "test")
-    ),  # fmt: skip
+    ),
     _form("whsec_", r"whsec_[A-Za-z0-9+/=]{24,}"),
     # Anthropic, OpenAI
     _form("sk-ant-", r"sk-ant-[A-Za-z0-9_-]{20,}"),
@@ -50,9 +53,9 @@ _FORMS = (
     _form("AIza", r"AIza[A-Za-z0-9_-]{35,}"),
     _form("GOCSPX-", r"GOCSPX-[A-Za-z0-9_-]{20,}"),
     _form("ya29.", r"ya29\.[A-Za-z0-9_-]{20,}"),
-    # Azure (Entra client secrets; storage and service bus keys end in the shape of their base64)
+    # Azure (Entra client secrets; storage and service bus keys; shared access signatures)
     _form("Q~", r"[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,}"),
-    _form("==", r"[A-Za-z0-9+/]{86}=="),
+    _form("Key=", r"(?:Account|SharedAccess)Key=[A-Za-z0-9+/]{40,}={0,2}"),
     _form("sig=", r"sig=[A-Za-z0-9%+/]{40,}(?:=|%3[Dd])*"),
     # Package registries, model hubs, mail and chat services
     _form("npm_", r"npm_[A-Za-z0-9]{36,}"),
@@ -70,12 +73,20 @@ _FORMS = (
     ),
 )
 
-# PEM (RFC 7468), OpenSSH and OpenPGP. Line ends may be escaped, as in JSON.
+# Most signs hold a dash or an underscore, and most texts of people hold none of the latter.
+_FORMS_BY_MARK = {
+    mark: tuple((sign, form) for sign, form in _FORMS if _mark(sign) == mark)
+    for mark in ("_", "-", "")
+}
+
+# PEM (RFC 7468), OpenSSH and OpenPGP. Line ends may be escaped, as in JSON. What follows the first
+# line, headers or a body, makes it a key and not the name of one.
 _LINE = r"(?:\s|\\[nr]){1,8}"
+_HEADERS = rf"(?:{_LINE}[A-Z][A-Za-z-]{{2,20}}: [^\r\n\\]{{0,80}}){{1,4}}"
+_BODY = rf"(?:{_LINE}[A-Za-z0-9+/=]{{20,}}+)"
 _KEY_BLOCK = re.compile(
     r"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?-----"
-    rf"(?:{_LINE}[A-Z][A-Za-z-]{{2,20}}: [^\r\n\\]{{1,80}}){{0,4}}"
-    rf"{_LINE}[A-Za-z0-9+/=]{{20,}}+(?:{_LINE}[A-Za-z0-9+/=]{{20,}}+)*+"
+    rf"(?:{_HEADERS}{_BODY}*+|{_BODY}++)"
     rf"(?:{_LINE}[A-Za-z0-9+/=]{{1,19}}(?![A-Za-z0-9+/=])){{0,2}}"
     rf"(?:{_LINE}-----END [A-Z0-9 ]{{0,32}}PRIVATE KEY(?: BLOCK)?-----)?"
 )
@@ -85,7 +96,7 @@ _USERINFO = re.compile(r"://([^\s/@:\"'<>\[\]\x00]{0,64}:[^\s/@\"'<>\[\]\x00]{1,
 _VALUE = r"([^\s\"'`<>\[\](){},;\x00]{8,})"
 # In lower case; a key may be quoted, and the value too.
 _ASSIGNED = re.compile(
-    r"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|credentials?|api[ _-]?key|access[ _-]?key"
+    r"(?:pass(?:word|wd|phrase|code)|pwd|secret|token|credentials?|api[ _-]?key|access[ _-]?key"
     r"|private[ _-]?key|secret[ _-]?key|account[ _-]?key|auth[ _-]?key|encryption[ _-]?key)"
     r"s?[\"'`*]{0,3}\s{0,3}(?:=>|:=|==?|:| is:?)[ \t]{0,4}[\"'`*]{0,3}" + _VALUE
 )
@@ -94,16 +105,17 @@ _BEARER = re.compile(
     r"(?:bearer|authorization[\"']?\s{0,2}[:=]\s{0,2}[\"']?(?:basic|token|apikey))[ \t]{1,4}"
     + _VALUE
 )
-# What stands where a secret would, and is none: names of variables, attributes, addresses, paths.
-_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_]*(?:(?:\.|->|::)[A-Za-z_][A-Za-z0-9_]*)+\Z|[A-Z_0-9]+\Z")
+# What stands without quotes where a secret would: the name of a variable or an attribute.
+_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_]*(?:(?:\.|->|::)[A-Za-z_][A-Za-z0-9_]*)+|[A-Z_0-9]+")
 
 
 def find_credentials(text: str, lowered: str) -> Iterator[tuple[int, int]]:
     """Start and end of each secret; `lowered` is `text` in lower case, as long as it."""
-    for sign, pattern in _FORMS:
-        if sign in text:
-            for found in pattern.finditer(text):
-                yield found.span()
+    for mark, forms in _FORMS_BY_MARK.items():
+        for sign, pattern in forms if mark in text else ():
+            if sign in text:
+                for found in pattern.finditer(text):
+                    yield found.span()
     if "PRIVATE KEY" in text:
         for found in _KEY_BLOCK.finditer(text):
             yield found.span()
@@ -119,22 +131,24 @@ def find_credentials(text: str, lowered: str) -> Iterator[tuple[int, int]]:
 def _assigned(pattern: re.Pattern[str], text: str, lowered: str) -> Iterator[tuple[int, int]]:
     for found in pattern.finditer(lowered):
         start, end = found.span(1)
-        if _is_secret(text[start : min(end, start + _LONGEST_JUDGED)].rstrip(".:!?*")):
+        end -= text[end - 1] == "."
+        value = text[start : min(end, start + _LONGEST_JUDGED)]
+        named = pattern is _ASSIGNED and text[start - 1] not in "\"'`"
+        if _is_secret(value) and not (named and _NAME.fullmatch(value)):
             yield start, end
 
 
 def _is_secret(value: str) -> bool:
-    """Whether a value was drawn rather than written.
+    """Whether a value was drawn rather than written, and no address or path.
 
-    Eight characters of three classes, or sixteen of which ten differ, letters and digits both.
-    A longer value never counts for less than its beginning.
+    Eight characters with a digit and two more classes, or sixteen of which ten differ, letters and
+    digits both. A longer value never counts for less than its beginning.
     """
-    if "://" in value or value.startswith(("/", "./", "$", "%")) or _NAME.match(value):
+    if "://" in value or value.startswith(("/", "./", "$", "%")):
         return False
     capital = any(character.isupper() for character in value)
     small = any(character.islower() for character in value)
     digit = any(character.isdigit() for character in value)
-    other = not value.isalnum()
-    if len(value) >= 8 and digit and capital + small + other >= 2:
+    if len(value) >= 8 and digit and capital + small + (not value.isalnum()) >= 2:
         return True
     return len(value) >= 16 and len(set(value)) >= 10 and digit and (capital or small)

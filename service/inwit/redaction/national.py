@@ -13,20 +13,23 @@ from inwit.redaction import checksums
 BEFORE = 48  # characters in which a context word may stand before a value
 AFTER = 24  # and after it
 _SEPARATORS = re.compile(r"[ ./-]")
-_PLACEHOLDER = re.compile(r"\[[A-Z_]{2,24}_\d{1,9}\]|\x00")
+# What `find` took before, or what `mask` wrote, in lower case.
+_PLACEHOLDER = re.compile(r"\[[a-z_]{2,24}_\d{1,6}\]|\x00")
+_LONGEST_PLACEHOLDER = 30
 
 
 @dataclass(frozen=True, slots=True)
 class _Identifier:
     """`pattern` starts with the value's first character and then looks back, which is fast.
 
-    `context` are the words of which one must stand near; `formatted` tells, where it is set, the
-    written forms that need none.
+    `context` are the words of which one must stand near, and `hints` parts of them, of which a text
+    must hold one for the pattern to be tried; `formatted` are the written forms that need none.
     """
 
     pattern: re.Pattern[str]
     valid: Callable[[str], bool]
     context: re.Pattern[str] | None = None
+    hints: tuple[str, ...] = ()
     formatted: re.Pattern[str] | None = None
 
 
@@ -46,12 +49,14 @@ _IDENTIFIERS = (
         _form(r"[0-8]", r"[0-9]{2}(?:([ -])[0-9]{2}\1|[0-9]{2})[0-9]{4}"),
         checksums.is_ssn,
         context=_words("ssn", "social security", "soc[.]? sec", "taxpayer"),
+        hints=("ssn", "social sec", "soc", "taxpayer"),
     ),
     # United Kingdom, NINO
     _Identifier(
         _form(r"[A-Z]", r"[A-Z] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]"),
         checksums.is_nino,
         context=_words("national insurance", "nino", r"\bni (?:number|no)"),
+        hints=("national insurance", "nino", "ni n"),
     ),
     # Spain, DNI and NIE
     _Identifier(_form(r"[0-9XYZ]", r"-?[0-9]{7}-?[A-Z]"), checksums.is_dni),
@@ -82,15 +87,19 @@ _IDENTIFIERS = (
         context=_words(
             r"steuer[- ]?id", "steuerliche id", r"\bid-?nr", r"\btax (?:id|number)", r"\btin\b"
         ),
+        hints=("steuer", "idnr", "id-nr", "tax ", "tin"),
     ),
     # Netherlands, BSN
     _Identifier(
         _form(r"[0-9]", r"[0-9]{2}(?:[0-9]{6}|[0-9]\.[0-9]{2}\.[0-9]{3}| [0-9]{3} [0-9]{3})"),
         checksums.is_bsn,
         context=_words(r"\bbsn", "burgerservice", "sofi-?nummer", "citizen service number"),
+        hints=("bsn", "burgerservice", "sofi", "citizen service"),
     ),
     # Poland, PESEL
-    _Identifier(_form(r"[0-9]", r"[0-9]{10}"), checksums.is_pesel, context=_words("pesel")),
+    _Identifier(
+        _form(r"[0-9]", r"[0-9]{10}"), checksums.is_pesel, context=_words("pesel"), hints=("pesel",)
+    ),
     # Brazil, CPF
     _Identifier(
         _form(r"[0-9]", r"[0-9]{2}(?:\.[0-9]{3}\.[0-9]{3}-|[0-9]{6})[0-9]{2}"),
@@ -103,6 +112,7 @@ _IDENTIFIERS = (
         _form(r"[2-9]", r"[0-9]{3}([ -]?)[0-9]{4}\1[0-9]{4}"),
         checksums.is_aadhaar,
         context=_words("aadha+r", "uidai", r"\buid\b", "आधार"),
+        hints=("aadha", "uid", "आधार"),
     ),
     # China, resident identity: its date makes it as telling as a written form
     _Identifier(
@@ -119,35 +129,29 @@ _IDENTIFIERS = (
 def find_national_ids(text: str, lowered: str) -> Iterator[tuple[int, int]]:
     """Start and end of each identifier; `lowered` is `text` in lower case, as long as it."""
     for identifier in _IDENTIFIERS:
-        context = identifier.context
-        named = context is None or context.search(lowered) is not None
-        if not named and identifier.formatted is None:
+        hints = identifier.hints
+        if hints and not any(hint in lowered for hint in hints):
             continue
         for found in identifier.pattern.finditer(text):
-            if not identifier.valid(_SEPARATORS.sub("", found[0])):
-                continue
-            form = identifier.formatted
-            written = context is None or (form is not None and form.fullmatch(found[0]) is not None)
-            if written or (context is not None and is_near(context, lowered, *found.span())):
+            value = _SEPARATORS.sub("", found[0])
+            if identifier.valid(value) and _counts(identifier, found, lowered):
                 yield found.span()
+
+
+def _counts(identifier: _Identifier, found: re.Match[str], lowered: str) -> bool:
+    form, context = identifier.formatted, identifier.context
+    if context is None or (form is not None and form.fullmatch(found[0]) is not None):
+        return True
+    return is_near(context, lowered, *found.span())
 
 
 def is_near(words: re.Pattern[str], lowered: str, start: int, end: int) -> bool:
     """Whether one of `words` stands near a value, with no other value or placeholder between."""
-    # Cut in the text's own case: placeholders are capitals, so they are looked for in both.
-    before = _cut_after(lowered[max(0, start - BEFORE) : start])
-    after = _cut_before(lowered[end : end + AFTER])
-    return words.search(before) is not None or words.search(after) is not None
-
-
-_LOWERED_PLACEHOLDER = re.compile(_PLACEHOLDER.pattern.replace("A-Z", "a-z"))
-
-
-def _cut_after(window: str) -> str:
-    ends = [found.end() for found in _LOWERED_PLACEHOLDER.finditer(window)]
-    return window[ends[-1] :] if ends else window
-
-
-def _cut_before(window: str) -> str:
-    found = _LOWERED_PLACEHOLDER.search(window)
-    return window[: found.start()] if found else window
+    # A whole placeholder more than is looked at: one that the window cuts would look like words.
+    before = lowered[max(0, start - BEFORE - _LONGEST_PLACEHOLDER) : start]
+    after = lowered[end : end + AFTER + _LONGEST_PLACEHOLDER]
+    ends = [found.end() for found in _PLACEHOLDER.finditer(before)]
+    first = _PLACEHOLDER.search(after)
+    before = before[ends[-1] :] if ends else before
+    after = after[: first.start()] if first else after
+    return words.search(before[-BEFORE:]) is not None or words.search(after[:AFTER]) is not None

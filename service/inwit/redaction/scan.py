@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from inwit.redaction.credentials import find_credentials
@@ -14,13 +14,12 @@ from inwit.redaction.phones import find_phones
 
 __all__ = ["HOLD_BACK", "Kind", "Span", "echoed", "find", "mask", "settled"]
 
-HOLD_BACK = 512
-"""Visible characters at the end of a text that more text can still change the finding of.
+HOLD_BACK = 576
+"""How many visible characters at the end of a text more text can still change the finding of.
 
-The longest form by kind, with the words that must stand near it, summed over the kinds, since what
-one kind takes another cannot: credential 130 (to where it is certain), email 165, IBAN 68, national
-identifier 49, card 45, IP address 46, phone number 80 at most, which is 583 less what cannot come
-together; `settled` counts for a text. Credentials may go on: their start is certain, their end not.
+The longest form of each kind, with the words that must stand near it: credential 130 (up to where
+it is certain; it may go on), email 129, IBAN 69, national identifier 75, card 77, IP address 47,
+phone number 52. Summed, since what one kind takes another cannot.
 """
 
 # From the most telling to the least: what one kind takes, the next ones do not see.
@@ -33,8 +32,16 @@ _ORDER = (
     Kind.IP_ADDRESS,
     Kind.PHONE,
 )
-_WITHOUT_DIGITS = (Kind.CREDENTIAL, Kind.EMAIL)
+# What a text must hold for a kind to be looked for: a digit, or at least seven close together.
 _DIGIT = re.compile(r"[0-9]")
+_LONG_NUMBER = re.compile(r"[0-9](?:[ ()./-]{0,3}[0-9]){6}")
+_NEEDS = {
+    Kind.IBAN: _DIGIT,
+    Kind.NATIONAL_ID: _DIGIT,
+    Kind.IP_ADDRESS: _DIGIT,
+    Kind.PAYMENT_CARD: _LONG_NUMBER,
+    Kind.PHONE: _LONG_NUMBER,
+}
 _TAKEN = "\x00"
 
 
@@ -47,10 +54,10 @@ def find(text: str, kinds: frozenset[Kind], regions: tuple[str, ...] = ()) -> tu
     """
     folded = fold(text)
     rest = folded.text.replace(_TAKEN, " ")
-    has_digits = _DIGIT.search(rest) is not None
+    held = {need for need in (_DIGIT, _LONG_NUMBER) if need.search(rest)}
     spans: list[Span] = []
     for kind in _ORDER:
-        if kind not in kinds or not (has_digits or kind in _WITHOUT_DIGITS):
+        if kind not in kinds or (kind in _NEEDS and _NEEDS[kind] not in held):
             continue
         found = _united(_found(kind, rest, regions))
         if found:
@@ -152,7 +159,8 @@ _SEPARATORS = {
     Kind.IBAN: re.compile(r"[\s-]+"),
     Kind.NATIONAL_ID: re.compile(r"[\s.-]+"),
 }
-_PARTS_OF_A_VALUE = {Kind.EMAIL: "._%+-", Kind.CREDENTIAL: "_-+/=.", Kind.IP_ADDRESS: ".:"}
+# What ties two parts of one value together.
+_JOINS = {Kind.EMAIL: "._%+-", Kind.CREDENTIAL: "_-+/.", Kind.IP_ADDRESS: "."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,26 +192,25 @@ def _value(kind: Kind, value: str) -> str:
 
 
 def _stands_in(earlier: _Squeezed, kind: Kind, value: str) -> bool:
-    return any(
-        _ends_at(earlier, kind, start) and _ends_at(earlier, kind, start + len(value))
-        for start in _occurrences(earlier.text, value)
-    )
-
-
-def _occurrences(text: str, value: str) -> Iterator[int]:
-    start = text.find(value)
+    joins = _JOINS.get(kind, "")
+    start = earlier.text.find(value)
     while start >= 0:
-        yield start
-        start = text.find(value, start + 1)
+        if _parts(earlier, start, joins) and _parts(earlier, start + len(value), joins):
+            return True
+        start = earlier.text.find(value, start + 1)
+    return False
 
 
-def _ends_at(earlier: _Squeezed, kind: Kind, offset: int) -> bool:
-    """Whether a value can begin or end here: at a seam, or where no part of a value goes on."""
+def _parts(earlier: _Squeezed, offset: int, joins: str) -> bool:
+    """Whether a value can begin or end here: at a seam, or where no longer value goes on."""
     index = bisect_left(earlier.seams, offset)
     if index < len(earlier.seams) and earlier.seams[index] == offset:
         return True
-    parts = _PARTS_OF_A_VALUE.get(kind, "")
-    around = earlier.text[max(0, offset - 1) : offset + 1]
-    return len(around) < 2 or not all(
-        character.isalnum() or character in parts for character in around
-    )
+    before, after = earlier.text[max(0, offset - 2) : offset], earlier.text[offset : offset + 2]
+    return not (_goes_on(before[::-1], joins) and _goes_on(after, joins))
+
+
+def _goes_on(characters: str, joins: str) -> bool:
+    """Whether a value goes on: a letter or digit, or one behind a character that joins."""
+    first, second = characters[:1], characters[1:]
+    return first.isalnum() or (first != "" and first in joins and second.isalnum())

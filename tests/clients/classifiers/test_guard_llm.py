@@ -101,9 +101,11 @@ async def test_the_worst_guideline_is_the_risk(server: FakeGuardServer, guarded:
     assert verdict.usage == Usage(1200, 12, 1024)
 
 
+@pytest.mark.parametrize("one_shape", [False, True], ids=["vllm", "llama.cpp"])
 async def test_log_probabilities_of_plain_text_are_read_too(
-    server: FakeGuardServer, guarded: Guarded
+    server: FakeGuardServer, guarded: Guarded, one_shape: bool
 ) -> None:
+    server.one_shape = one_shape
     server.says = lambda _body: "No"
     server.positions = (spread("No", {"No": 0.75, "Yes": 0.25}),)
 

@@ -183,6 +183,16 @@ async def test_an_answer_that_makes_no_sense_is_no_judgement(
     )
 
 
+async def test_a_server_without_a_score_for_what_is_asked_gives_no_judgement(
+    moderator: ModerationClassifier, server: FakeHttp
+) -> None:
+    server.answer = moderation(violence=0.01)
+
+    verdict = await moderator.classify(exchange(harms=(TAXONOMY[Category.HATE],)), 5)
+
+    assert verdict.fault is Fault.MALFORMED_ANSWER
+
+
 @pytest.mark.parametrize("score", [0.1, 0.3])
 async def test_a_flag_may_have_a_modest_score(
     moderator: ModerationClassifier, server: FakeHttp, score: float

@@ -30,7 +30,7 @@ WINDOWS = (64, 128, 256)
 MAX_CHARS = 2**16
 PIECES = (3, 4, 5)  # characters of the n-grams within a word, its two edges included
 _DATA = Path(__file__).parent / "data"
-_FILE, _DIGEST = "embedded.npz", "embedded.sha256"
+FILE, DIGEST = "embedded.npz", "embedded.sha256"
 _MAX_BYTES = 8 * 2**20
 # Above this an answer goes to a thread: scoring it would hold the event loop for 2 ms.
 _INLINE_CHARS = 2_000
@@ -278,8 +278,8 @@ class EmbeddedClassifier:
             SetupError: they are missing, or not what was shipped.
         """
         try:
-            expected = (folder / _DIGEST).read_text("ascii").strip()
-            with (folder / _FILE).open("rb") as file:
+            expected = (folder / DIGEST).read_text("ascii").strip()
+            with (folder / FILE).open("rb") as file:
                 raw = file.read(_MAX_BYTES + 1)
         except (OSError, UnicodeDecodeError) as error:
             raise _broken(folder, "cannot be read") from error

@@ -2,8 +2,8 @@
 
 Source: github.com/allenai/wildguard, wildguard/utils.py (the prompt) and wildguard/wildguard.py
 (the answer: three lines of which the words after the colon count; `n/a` where there is no answer).
-The names of the three lines are those of the model card, huggingface.co/allenai/wildguard. The
-prompt's first token `<s>` is left to the server, which adds it to every plain prompt.
+The names of the three lines are as others' code against the model has them; its card could not be
+read. The prompt's first token `<s>` is left to the server, which adds it to every plain prompt.
 """
 
 import re
