@@ -1,9 +1,13 @@
-"""Renders the tables of docs/ from the code: `python -m scripts.render_docs`. A test compares."""
+"""Renders the tables of docs/, and the policies' JSON Schema: `python -m scripts.render_docs`.
+
+A test compares what is there with what would be rendered.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from prometheus_client.metrics import MetricWrapperBase
+from scripts import decisions_table, render_policy_docs
 
 from inwit import errors, telemetry
 from inwit.config import Settings
@@ -62,7 +66,15 @@ def problems() -> str:
     )
 
 
-PAGES = {"settings.md": settings, "metrics.md": metrics, "errors.md": problems}
+# By their paths from docs/.
+PAGES = {
+    "settings.md": settings,
+    "metrics.md": metrics,
+    "errors.md": problems,
+    "taxonomy.md": render_policy_docs.taxonomy,
+    "decisions-table.md": decisions_table.page,
+    "../service/inwit/policy/policy.schema.json": render_policy_docs.schema,
+}
 
 
 def _default(value: object) -> str:

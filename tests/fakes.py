@@ -1,6 +1,7 @@
 """Named stand-ins for the edges of Inwit. They live here and nowhere else."""
 
 import asyncio
+import contextlib
 import json
 import math
 from collections.abc import AsyncGenerator, Mapping
@@ -41,20 +42,37 @@ def distribution(yes: float, no: float, *, yes_word: str = "Yes", no_word: str =
     return NextToken(tuple(top), MODEL, Usage(40, 1, 32))
 
 
+def risk_of(risk: float) -> NextToken:
+    """A distribution by which the conscience's raw risk is `risk`, with a label mass of 0.9."""
+    return distribution(0.9 * risk, 0.9 * (1 - risk))
+
+
+def naming(*categories: str, quotes: tuple[str, ...] = (), reason: str = "") -> str:
+    """The reply to the structured question that names these categories."""
+    return json.dumps({"categories": categories, "quotes": quotes, "reason": reason})
+
+
 @dataclass
 class FakeModel:
-    """The pipeline's `Model` and `NextTokenModel`, in memory. Exceptions are raised as given."""
+    """The pipeline's `ServedModel`, in memory. Exceptions are raised as given.
+
+    `rewrites` and `rewrite_errors` are for the generations after the first, in order; `waits_for`
+    keeps the first generation until it is set.
+    """
 
     text: str = "The moon pulls the sea."
     reasoning: str = ""
     answer: NextToken = field(default_factory=lambda: distribution(0.05, 0.9))
     generate_error: BaseException | None = None
     review_error: BaseException | None = None
-    hang: Literal["generate", "review", None] = None
+    hang: Literal["generate", "review", "explain", "rewrite", None] = None
     generations: list[Generation] = field(default_factory=list[Generation])
     rewrites: list[str] = field(default_factory=list[str])
+    rewrite_errors: list[BaseException | None] = field(default_factory=list[BaseException | None])
+    waits_for: asyncio.Event | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     explanation: str = '{"categories": [], "quotes": [], "reason": ""}'
+    explanations: list[str] = field(default_factory=list[str])
     explain_error: BaseException | None = None
     questions: list[tuple[Message, ...]] = field(default_factory=list[tuple[Message, ...]])
     answers: list[NextToken] = field(default_factory=list[NextToken])
@@ -67,13 +85,19 @@ class FakeModel:
 
     async def generate(self, generation: Generation) -> Candidate:
         self.generations.append(generation)
-        await self._maybe_hang("generate")
+        number = len(self.generations) - 1
+        await self._maybe_hang("rewrite" if number else "generate")
+        if self.waits_for is not None:
+            await self.waits_for.wait()
         if self.generate_error is not None:
             raise self.generate_error
-        number = len(self.generations) - 1
+        error = self.rewrite_errors.pop(0) if number and self.rewrite_errors else None
+        if error is not None:
+            raise error
         text = self.rewrites[number - 1] if 0 < number <= len(self.rewrites) else self.text
         calls = self.tool_calls if generation.tools else ()
-        return Candidate(text, generation.model, self.reasoning, "stop", Usage(10, 20, 0), calls)
+        reason = "tool_calls" if calls else "stop"
+        return Candidate(text, generation.model, self.reasoning, reason, Usage(10, 20, 0), calls)
 
     async def next_token(self, messages: tuple[Message, ...], model: str, tenant: str) -> NextToken:
         self.reviews.append(messages)
@@ -91,9 +115,11 @@ class FakeModel:
         max_tokens: int,
     ) -> Candidate:
         self.questions.append(messages)
+        await self._maybe_hang("explain")
         if self.explain_error is not None:
             raise self.explain_error
-        return Candidate(self.explanation, model, usage=Usage(60, 20, 32))
+        reply = self.explanations.pop(0) if self.explanations else self.explanation
+        return Candidate(reply, model, usage=Usage(60, 20, 32))
 
     async def _maybe_hang(self, stage: str) -> None:
         if self.hang != stage:
@@ -108,11 +134,20 @@ class FakeModel:
 
 @dataclass
 class FakeClassifiers:
-    """The pipeline's `Classifiers`: a risk for every exchange, or one risk after the other."""
+    """The pipeline's `Classifiers`: a risk for every exchange, or one risk after the other.
+
+    No risk is a failure with `fault`. `hang` lets the time run out; `saw_input` is set once an
+    input was judged.
+    """
 
     risk: float | None = 0.05
+    input_risk: float | None = 0.05
+    hang: bool = False
+    status: ReviewStatus = ReviewStatus.UNAVAILABLE
+    saw_input: asyncio.Event = field(default_factory=asyncio.Event)
     risks: list[float | None] = field(default_factory=list[float | None])
     categories: tuple[Category, ...] = ()
+    unnamed: bool = False
     fault: Fault = Fault.UPSTREAM
     asked: list[tuple[tuple[str, ...], Exchange]] = field(
         default_factory=list[tuple[tuple[str, ...], Exchange]]
@@ -122,13 +157,32 @@ class FakeClassifiers:
         self, names: tuple[str, ...], exchange: Exchange, timeout_s: float
     ) -> Verdict:
         self.asked.append((names, exchange))
-        risk = self.risks.pop(0) if self.risks else self.risk
         name, covers = names[0], exchange.covers
+        if self.hang:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await asyncio.Event().wait()
+            return Verdict(name, ReviewStatus.UNAVAILABLE, fault=Fault.TIMEOUT, covers=covers)
+        if exchange.answer is None:
+            self.saw_input.set()
+            risk = self.input_risk
+        else:
+            risk = self.risks.pop(0) if self.risks else self.risk
         if risk is None:
-            status = ReviewStatus.UNAVAILABLE
-            return Verdict(name, status, fault=self.fault, covers=covers)
-        status = ReviewStatus.JUDGED
-        return Verdict(name, status, risk=risk, categories=self.categories, covers=covers)
+            return Verdict(name, self.status, fault=self.fault, covers=covers)
+        return Verdict(
+            name,
+            ReviewStatus.JUDGED,
+            risk=risk,
+            categories=self.categories,
+            unnamed=self.unnamed,
+            covers=covers,
+        )
+
+    @property
+    def answers(self) -> list[str]:
+        """The answers that were classified, as the classifier saw them."""
+        return [exchange.answer for _, exchange in self.asked if exchange.answer is not None]
 
 
 @dataclass

@@ -283,3 +283,20 @@ async def test_a_folder_that_never_rests_is_left_for_later(
 
     written.steps = iter(())
     assert await reloader.look() is Reload.OK
+
+
+async def test_what_is_compiled_is_what_was_read_and_is_kept(
+    folder: Path, database: Database
+) -> None:
+    written = FolderBeingWritten(folder)
+    reloader = await opened(written, database)
+    rest = ("", "")  # the folder is listed twice for each of the two looks, and then compiled
+    steps = [("support.yaml", policy_text("support", "2")), rest, rest, rest]
+    written.steps = iter([*steps, ("support.yaml", policy_text("support", "3"))])
+
+    assert await reloader.look() is Reload.REFUSED
+    assert versions(reloader)["support"] == "1"
+
+    assert await reloader.look() is Reload.OK
+    assert versions(reloader)["support"] == "3"
+    assert await read(database, reloader.book.current["support"].ref.digest) is not None

@@ -1,5 +1,6 @@
 """Fits the weights: one pure function of rows and a recipe, so that any split can be tried."""
 
+import functools
 import math
 import random
 from collections.abc import Iterable, Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scripts.classifier.regression import Matrix, folds, logistic, sparse
+from scripts.classifier.regression import Matrix, folds, logistic, sparse, sparse_logistic
 from scripts.classifier.rows import SOURCES, Row
 
 from inwit.clients.classifiers.embedded import BUCKETS, Ngrams, Weights, ngrams
@@ -18,6 +19,7 @@ _MULTIPLIER = {source.name: source.weight for source in SOURCES}
 _FEW = 300  # a cell of fewer rows weighs less than the others
 _NORM_UNIT = 2.0**-8
 _FOLDS = 5
+_ngrams = functools.cache(ngrams)  # a few hundred MB, and folds share most texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class _Sample:
 def fit(rows: Sequence[Row], recipe: Recipe) -> Weights:
     """Fit to `rows`; slope and intercept are 1 and 0 (see `calibrate`)."""
     samples = _samples(rows, recipe)
-    norms = _norms(sample.found for sample in samples[: len(rows)])
+    norms = norms_of(sample.found for sample in samples[: len(rows)])
     chunks = [
         replace(sample, found=piece, weight=sample.weight / len(pieces))
         for sample in samples
@@ -63,7 +65,7 @@ def fit(rows: Sequence[Row], recipe: Recipe) -> Weights:
 
 def scores(weights: Weights, rows: Sequence[Row]) -> Floats:
     """The score of each row's best window; shape (rows,)."""
-    return np.array([weights.best(ngrams(row.response)).score for row in rows])
+    return np.array([weights.best(_ngrams(row.response)).score for row in rows])
 
 
 def crossed(rows: Sequence[Row], recipe: Recipe) -> Floats:
@@ -82,7 +84,7 @@ def calibrate(weights: Weights, found: Floats, rows: Sequence[Row]) -> Weights:
     all answers are harmful.
     """
     unsafe = np.array([row.unsafe for row in rows])
-    slope, intercept = logistic(found[:, None], unsafe, cell_weights(rows), 1e6, 1e-10)
+    slope, intercept = logistic(found[:, None], unsafe, cell_weights(rows), 1e6)
     return replace(weights, slope=float(slope[0]), intercept=intercept)
 
 
@@ -106,7 +108,7 @@ def _samples(rows: Sequence[Row], recipe: Recipe) -> list[_Sample]:
     weight = cell_weights(rows)
     _hold_back_refusals(rows, weight, recipe.refusals)
     samples = [
-        _Sample(ngrams(row.response), row.unsafe, each)
+        _Sample(_ngrams(row.response), row.unsafe, each)
         for row, each in zip(rows, weight, strict=True)
     ]
     if recipe.openings:
@@ -114,7 +116,7 @@ def _samples(rows: Sequence[Row], recipe: Recipe) -> list[_Sample]:
         refusals = [row for row in rows if row.refuses and not row.unsafe]
         samples += [
             _Sample(
-                ngrams(row.after(_opening(draw.choice(refusals))).response),
+                _ngrams(row.after(_opening(draw.choice(refusals))).response),
                 row.unsafe,
                 recipe.openings * each,
             )
@@ -155,7 +157,7 @@ def _top(weights: Weights, found: Ngrams) -> Ngrams:
     return found.window(best.start, best.end)
 
 
-def _norms(texts: Iterable[Ngrams]) -> NDArray[np.uint16]:
+def norms_of(texts: Iterable[Ngrams]) -> NDArray[np.uint16]:
     """Squares of inverse document frequencies, as the integers that serving adds up."""
     seen = np.zeros(BUCKETS, np.int64)
     count = 0
@@ -166,13 +168,18 @@ def _norms(texts: Iterable[Ngrams]) -> NDArray[np.uint16]:
     return np.clip(np.rint(squares / _NORM_UNIT), 1, 2**16 - 1).astype(np.uint16)
 
 
+def frequencies(norms: NDArray[np.uint16]) -> Floats:
+    """The inverse document frequencies."""
+    return np.sqrt(norms * _NORM_UNIT)
+
+
 def _fit(samples: Sequence[_Sample], norms: NDArray[np.uint16], recipe: Recipe) -> Weights:
     """A logistic regression on the samples' n-grams, rounded to integers."""
-    frequency = np.sqrt(norms * _NORM_UNIT)
+    frequency = frequencies(norms)
     matrix = matrix_of([sample.found for sample in samples], frequency)
     weight = np.array([sample.weight for sample in samples])
     unsafe = np.array([sample.unsafe for sample in samples])
-    exact = logistic(matrix, unsafe, weight, recipe.strength)[0] * frequency
+    exact = sparse_logistic(matrix, unsafe, weight, recipe.strength) * frequency
     unit = float(np.abs(exact).max()) / (2**15 - 1)
     whole = np.rint(exact / unit).astype(np.int16)
     return Weights(whole, norms, unit / math.sqrt(_NORM_UNIT), 1.0, 0.0)

@@ -2,7 +2,7 @@
 
 # Neither carries types.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from sklearn.model_selection import GroupKFold
 from inwit.evaluation.metrics import Bools, Floats, Integers
 
 Matrix = Any  # a scipy.sparse.csr_matrix of float64
+Vectors = Callable[[list[str]], Matrix]
 _DIMENSIONS = 200
 
 
@@ -31,13 +32,20 @@ def beside(left: Matrix, right: Matrix) -> Matrix:
     return joined.tocsr()
 
 
-def logistic(
-    matrix: Any, unsafe: Bools, weight: Floats, strength: float, tolerance: float = 1e-5
-) -> tuple[Floats, float]:
+def logistic(matrix: Any, unsafe: Bools, weight: Floats, strength: float) -> tuple[Floats, float]:
     """Coefficients and intercept of a logistic regression; `strength` is scikit-learn's C."""
-    model: Any = LogisticRegression(C=strength, tol=tolerance, max_iter=1000)
+    model: Any = LogisticRegression(C=strength, tol=1e-8, max_iter=1000)
     model.fit(matrix, unsafe, sample_weight=weight / weight.mean())
     return model.coef_[0], float(model.intercept_[0])
+
+
+def sparse_logistic(matrix: Matrix, unsafe: Bools, weight: Floats, strength: float) -> Floats:
+    """The same for many columns, four times as fast; without the intercept."""
+    model: Any = LogisticRegression(
+        C=strength, tol=1e-3, max_iter=1000, solver="liblinear", dual=True, random_state=0
+    )
+    model.fit(matrix, unsafe, sample_weight=weight / weight.mean())
+    return model.coef_[0]
 
 
 def folds(groups: Sequence[str], count: int) -> list[tuple[Integers, Integers]]:
@@ -45,19 +53,19 @@ def folds(groups: Sequence[str], count: int) -> list[tuple[Integers, Integers]]:
     return list(GroupKFold(count).split(np.zeros(len(groups)), groups=list(groups)))
 
 
-def bag_of_words(kept: list[str], left: list[str]) -> tuple[Matrix, Matrix]:
-    """Counts of the words of `kept`, in `kept` and in `left`."""
+def bag_of_words(texts: list[str]) -> Vectors:
+    """Counts of the words of `texts`."""
     words: Any = CountVectorizer()
-    return words.fit_transform(kept), words.transform(left)
+    words.fit(texts)
+    return words.transform
 
 
-def embedded_words(kept: list[str], left: list[str], seed: int) -> tuple[Matrix, Matrix]:
-    """Means of word vectors made of `kept` itself: a truncated SVD of its TF-IDF, of length 1."""
+def embedded_words(texts: list[str], seed: int) -> Vectors:
+    """Static embeddings made of `texts` alone: a truncated SVD of their TF-IDF."""
     words: Any = TfidfVectorizer(min_df=2, sublinear_tf=True)
     factors: Any = TruncatedSVD(_DIMENSIONS, random_state=seed)
-    near = factors.fit_transform(words.fit_transform(kept))
-    far = factors.transform(words.transform(left))
-    return _of_length_1(near), _of_length_1(far)
+    factors.fit(words.fit_transform(texts))
+    return lambda others: _of_length_1(factors.transform(words.transform(others)))
 
 
 def _of_length_1(vectors: Floats) -> Floats:

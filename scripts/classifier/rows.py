@@ -45,7 +45,7 @@ SOURCES = (
     Source("safetext", "github.com/sharonlevy/SafeText", "MIT"),
     Source("jbb_artifacts", "github.com/JailbreakBench/artifacts", "MIT"),
     Source("jade_zh", "github.com/whitzard-ai/jade-db", "MIT"),
-    Source("dialoguesafety_zh", "a Chinese set of dialogues on mental health", "MIT"),
+    Source("dialoguesafety_zh", "github.com/qiuhuachuan/DialogueSafety", "MIT"),
     Source("mind2web_sc", "Mind2Web-SC, from inspect_evals", "MIT (package)"),
 )
 TRAINED = tuple(source for source in SOURCES if source.splits)

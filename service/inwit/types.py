@@ -72,6 +72,7 @@ class Fault(StrEnum):
     LOW_LABEL_MASS = "low_label_mass"
     DOES_NOT_FIT = "does_not_fit"
     MALFORMED_ANSWER = "malformed_answer"
+    REFUSED = "refused"
     BUSY = "busy"
     BREAKER_OPEN = "breaker_open"
 
@@ -215,8 +216,9 @@ class Verdict:
 
     `risk`, `raw_risk` (before calibration) and `label_mass` lie in [0, 1]. `risk` is known exactly
     when the status is `judged`; `label_mass` also where a low one is the reason for `unavailable`.
-    `covers` is the digest of the candidate that the judge was shown. `labels` are all
-    that the judge found, by its own names; `categories` those for which a category was asked.
+    `covers` is the digest of the candidate that the judge was shown. `labels` are
+    the judge's own names for what it found, `categories` those that were asked about, and
+    `unnamed` says that it found something for which no such category stands.
 
     Raises:
         ValueError: a risk outside [0, 1] or not a number, or one that does not go with the status.
@@ -236,6 +238,7 @@ class Verdict:
     raw_risk: float | None = None
     categories: tuple[Category, ...] = ()
     labels: tuple[str, ...] = ()
+    unnamed: bool = False
 
     def __post_init__(self) -> None:
         judged = self.status is ReviewStatus.JUDGED

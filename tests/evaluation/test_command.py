@@ -16,10 +16,13 @@ from typer.testing import CliRunner, Result
 from inwit.cli.calibrate import calibrate
 from inwit.errors import SetupError
 from inwit.evaluation.samples import read_samples
+from inwit.pipeline.conscience import Conscience
+from inwit.pipeline.exchange import exchange_for
 from inwit.policy.calibration import Calibration, load_calibrations
 from inwit.policy.loader import PACKAGED, load_policies
-from inwit.types import Framing
-from tests.fakes import MODEL
+from inwit.policy.policy import ReviewSpec
+from inwit.types import Candidate, Framing, Message, Verdict
+from tests.fakes import MODEL, FakeModel, distribution
 from tests.fakes_calibrate import JudgingServer
 
 app = typer.Typer()
@@ -65,6 +68,14 @@ def only(folder: Path) -> Calibration:
     return calibration
 
 
+async def serve(folder: Path, review: ReviewSpec) -> Verdict:
+    """A verdict of the gateway's own conscience, with the calibrations of `folder`."""
+    model = FakeModel(answer=distribution(0.63, 0.27))
+    exchange = exchange_for((Message("user", "hi"),), Candidate("hello", MODEL), "acme")
+    judge = Conscience(model, load_calibrations(folder))
+    return await judge.judge(review, exchange, MODEL, 5)
+
+
 async def test_from_samples_to_a_file_that_serving_applies(tmp_path: Path) -> None:
     write_samples(tmp_path)
     async with JudgingServer().running() as server:
@@ -83,6 +94,9 @@ async def test_from_samples_to_a_file_that_serving_applies(tmp_path: Path) -> No
     assert server.asked == calibration.facts.safe + calibration.facts.unsafe == 200
     # The judge says r where the truth is r squared.
     assert calibration.apply(0.7) == pytest.approx(0.49, abs=0.15)
+    verdict = await serve(folder, review)
+    assert (verdict.calibrated, verdict.raw_risk) == (True, pytest.approx(0.7))
+    assert verdict.risk == calibration.apply(verdict.raw_risk or 0)
     assert "skipped 3" in result.output
     assert "--prior" in result.output
 
@@ -108,7 +122,7 @@ async def test_a_second_run_asks_nothing_and_comes_to_the_same(tmp_path: Path) -
         part = await run_with(server, tmp_path, *scores, "--limit", "200")
         whole = await run_with(server, tmp_path, *scores)
         first = only(tmp_path / "var" / "calibrations")
-    again = run(tmp_path, *scores)  # with no server at all
+    again = await asyncio.to_thread(run, tmp_path, *scores)  # with no server at all
     second = only(tmp_path / "var" / "calibrations")
 
     assert (part.exit_code, whole.exit_code, again.exit_code) == (0, 0, 0), again.output
@@ -136,7 +150,7 @@ async def test_a_judge_without_signal_leaves_no_file_unless_forced(tmp_path: Pat
         refused = await run_with(server, tmp_path, *scores)
     folder = tmp_path / "var" / "calibrations"
     left = folder.exists()
-    forced = run(tmp_path, *scores, "--force")
+    forced = await asyncio.to_thread(run, tmp_path, *scores, "--force")
 
     assert isinstance(refused.exception, SetupError)
     assert "no signal" in str(refused.exception)
@@ -213,7 +227,7 @@ async def test_a_models_name_is_no_path_and_no_formula(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     (file,) = (tmp_path / "var" / "calibrations").glob("*.json")
     assert only(file.parent).fingerprint.model == name
-    assert file.name.startswith("_x_")
+    assert file.name.startswith("__x_")
 
 
 async def test_nothing_of_a_sample_is_printed(tmp_path: Path) -> None:

@@ -1,44 +1,38 @@
-"""The command on the real embedded model; what it says of so few samples is not the point."""
+"""The asking side on the real embedded model, with harmless samples."""
 
 import json
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from inwit.cli.calibrate import calibrate
-from inwit.policy.calibration import load_calibrations
-from inwit.types import Framing
+from inwit.config import load_settings
+from inwit.evaluation.asking import ask_all, served_model
+from inwit.evaluation.samples import Sample, read_samples
+from inwit.policy.policy import ReviewSpec
+from inwit.types import Framing, ReviewStatus, Verdict
 
 pytestmark = pytest.mark.process
 
-app = typer.Typer()
-app.command()(calibrate)
+# Short, since every token costs: the packaged policies ask at greater length.
+REVIEW = ReviewSpec(Framing.FRESH, "Is the answer wrong? Answer Yes or No.", 0.05)
 
 
-def test_the_embedded_model_is_asked_and_a_forced_file_is_sound(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("INWIT_DATA_DIR", str(tmp_path))
-    samples = tmp_path / "samples.jsonl"
+async def test_the_embedded_model_is_asked_about_each_sample_once(tmp_path: Path) -> None:
+    file = tmp_path / "samples.jsonl"
     rows = [
-        {
-            "prompt": f"What is {number // 2} plus one?",
-            "response": f"{number // 2 + 1 + number % 2}",
-            "label": ("safe", "unsafe")[number % 2],
-        }
-        for number in range(100)
+        {"prompt": f"{number} plus one?", "response": f"{number + 1}", "label": "safe"}
+        for number in range(8)
     ]
-    samples.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    words = ["--samples", str(samples), "--scores", str(tmp_path / "scores.jsonl")]
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    samples = read_samples(file).samples
+    told: dict[Sample, Verdict] = {}
 
-    result = CliRunner().invoke(app, [*words, "--framing", "fresh", "--force"])
+    async with served_model(load_settings(data_dir=tmp_path), None) as client:
+        await ask_all(client, REVIEW, samples, 2, told.__setitem__)
 
-    assert result.exit_code == 0, f"{result.exception}\n{result.output}"
-    head, *scores = [json.loads(line) for line in (tmp_path / "scores.jsonl").open()]
-    assert "smollm2" in head["model"]
-    assert len(scores) == 100
-    assert len({score.get("raw_risk") for score in scores}) > 20
-    (mark,) = load_calibrations(tmp_path / "calibrations")
-    assert mark.framing is Framing.FRESH
+    assert set(told) == set(samples)
+    judged = [verdict for verdict in told.values() if verdict.status is ReviewStatus.JUDGED]
+    assert len(judged) > 3
+    assert len({verdict.raw_risk for verdict in judged}) > 2
+    assert {verdict.question_digest for verdict in judged} == {REVIEW.question_digest}
+    assert not any(verdict.calibrated for verdict in judged)

@@ -107,7 +107,7 @@ def test_scores_of_another_model_or_question_are_refused(tmp_path: Path, name: s
     assert file.read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"hello\n", b"{}\n", b"\xff\xfe\n"])
+@pytest.mark.parametrize("content", [b"hello\n", b"{}\n", b"\xff\xfe\n", b"hello"])
 def test_a_file_of_another_kind_is_left_alone(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "precious.txt"
     file.write_bytes(content)
@@ -118,6 +118,20 @@ def test_a_file_of_another_kind_is_left_alone(tmp_path: Path, content: bytes) ->
     ):
         pass
     assert file.read_bytes() == content
+
+
+def test_two_at_once_do_not_mix_their_scores(tmp_path: Path) -> None:
+    file = tmp_path / "scores.jsonl"
+
+    with (
+        open_scores(file, "m", REVIEW),
+        pytest.raises(SetupError, match="another `inwit calibrate`"),
+        open_scores(file, "m", REVIEW),
+    ):
+        pass
+
+    with open_scores(file, "m", REVIEW) as scores:
+        assert scores.get(ONE) is None
 
 
 def test_a_spoiled_line_is_named(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_what_judges_are_shown_is_flagged_like_what_was_written(text: str) -> No
 
 
 @given(st.sampled_from(TO_MODEL), st.sampled_from(BENIGN), st.sampled_from(BENIGN))
-@settings(max_examples=50)
+@settings(deadline=None, max_examples=50)
 def test_orders_are_found_wherever_they_stand(order: str, before: str, after: str) -> None:
     assert gives_instructions(f"{before}\n\n{order}\n\n{after}")
 

@@ -7,11 +7,13 @@ from rich.console import Console
 
 from inwit import __version__
 from inwit.cli import keys, ledger, policy, run
+from inwit.cli.calibrate import calibrate
 from inwit.errors import InwitError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 app.command()(run.up)
 app.command()(run.serve)
+app.command()(calibrate)
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
 app.add_typer(ledger.app, name="ledger")

@@ -13,6 +13,14 @@ from inwit.policy.loader import PACKAGED, load_policies
 from inwit.policy.policy import Policy
 from inwit.types import Framing
 
+_out = Console(highlight=False, soft_wrap=True, markup=False)
+
+
+def _share(value: float | None) -> float | None:
+    if value is not None and not 0 < value < 1:
+        raise typer.BadParameter("it must lie between 0 and 1")
+    return value
+
 
 def calibrate(
     samples: Annotated[Path, typer.Option(help="JSON lines of labelled responses.")],
@@ -30,7 +38,9 @@ def calibrate(
     limit: Annotated[int | None, typer.Option(min=1, help="Take at most so many samples.")] = None,
     prior: Annotated[
         float | None,
-        typer.Option(help="Share of production's responses that is harmful, in (0, 1)."),
+        typer.Option(
+            help="Share of production's responses that is harmful, in (0, 1).", callback=_share
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="For the choice and the folds.")] = 0,
     concurrency: Annotated[int, typer.Option(min=1, help="Questions at once.")] = 4,
@@ -42,15 +52,11 @@ def calibrate(
     ] = False,
 ) -> None:
     """Fit the map from the model's raw risk to a probability of harm."""
-    for module, name in (("sklearn", "scikit-learn"), ("matplotlib", "matplotlib")):
-        if importlib.util.find_spec(module) is None:
-            raise SetupError(f"{name} is not installed. Run `pip install 'inwit[calibrate]'`.")
+    _require_extra()
     # Here and not above: no other command needs them, and they take a second to import.
     from inwit.evaluation.calibrate import Request
     from inwit.evaluation.calibrate import calibrate as make
 
-    if prior is not None and not 0 < prior < 1:
-        raise typer.BadParameter("it must lie between 0 and 1", param_hint="--prior")
     settings = load_settings()
     request = Request(
         samples=samples,
@@ -65,8 +71,13 @@ def calibrate(
         max_unjudged=max_unjudged,
         force=force,
     )
-    console = Console(highlight=False, soft_wrap=True, markup=False)
-    make(settings, _policy(policy, settings.policy_dir or PACKAGED), request, console)
+    make(settings, _policy(policy, settings.policy_dir or PACKAGED), request, _out)
+
+
+def _require_extra() -> None:
+    for module, name in (("sklearn", "scikit-learn"), ("matplotlib", "matplotlib")):
+        if importlib.util.find_spec(module) is None:
+            raise SetupError(f"{name} is not installed. Run `pip install 'inwit[calibrate]'`.")
 
 
 def _policy(name: str, folder: Path) -> Policy:

@@ -26,6 +26,8 @@ _IN_A_ROW = 20
 async def served_model(settings: Settings, name: str | None) -> AsyncGenerator[OpenAICompatible]:
     """The model server of the settings, probed; the embedded model where they name none.
 
+    `name` is the model to use; the first served one where it is `None`.
+
     Raises:
         SetupError: the embedded model does not start, or the server gives no log-probabilities.
         UpstreamError: the server cannot be reached, or does not serve the model.
@@ -34,8 +36,7 @@ async def served_model(settings: Settings, name: str | None) -> AsyncGenerator[O
         if settings.model_url is not None:
             secret = settings.model_api_key
             key = secret.get_secret_value() if secret is not None else None
-            wanted = name or settings.model
-            client = OpenAICompatible(str(settings.model_url), model=wanted, api_key=key)
+            client = OpenAICompatible(str(settings.model_url), model=name, api_key=key)
         else:
             log = settings.data_dir / "log" / "model.log"
             started = embedded_model(settings.embedded_model_file, log)

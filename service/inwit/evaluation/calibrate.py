@@ -20,7 +20,7 @@ from inwit.errors import SetupError
 from inwit.evaluation.asking import ask_all, served_model
 from inwit.evaluation.fitting import Making, check_counts, check_signal, fit, make_calibration
 from inwit.evaluation.metrics import Observations, measure_auroc
-from inwit.evaluation.reliability import bin_table, draw, reliability
+from inwit.evaluation.reliability import Bin, bin_table, draw, reliability
 from inwit.evaluation.samples import Sample, Samples, choose, read_samples
 from inwit.evaluation.scores import Score, Scores, open_scores, scored_model
 from inwit.policy.calibration import (
@@ -78,7 +78,9 @@ async def _score(
     out: Console,
 ) -> Scores:
     """Have a score for each sample; the model is started only where one is missing."""
-    model = request.model or settings.model or scored_model(request.scores)
+    # As in serving, INWIT_MODEL names a model of the server, not the embedded one.
+    served = settings.model if settings.model_url is not None else None
+    model = request.model or served or scored_model(request.scores)
     if model is not None:
         with open_scores(request.scores, model, review) as scores:
             if all(scores.is_settled(sample) for sample in samples):
@@ -133,16 +135,25 @@ def _fit(
     _tell_quality(calibration.facts.before, calibration.facts.after, out)
     _tell_prior(calibration, request, out)
     _tell_policy(calibration, observations, policy, out)
-    file = request.out / f"{file_stem(scores.fingerprint)}.json"
+    return _save(calibration, before, after, request.out, out)
+
+
+def _save(
+    calibration: Calibration, before: list[Bin], after: list[Bin], folder: Path, out: Console
+) -> Path:
+    file = folder / f"{file_stem(calibration.fingerprint)}.json"
     try:
-        request.out.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         draw(file.with_name(f"{file.stem}.png"), calibration, before, after)
         _write(file, calibration)
     except OSError as error:
         raise SetupError(
             f"{file}: {error.strerror}. --out must be a folder to write to."
         ) from error
-    out.print(f"Written: {file} and its plot beside it.")
+    out.print(f"Written: {file}, and its plot beside it.")
+    out.print(
+        "A gateway applies it after its next start, with INWIT_CALIBRATION_DIR on that folder."
+    )
     return file
 
 

@@ -93,7 +93,8 @@ def _panel(above: Any, below: Any, title: str, bins: list[Bin], quality: Quality
     above.set(xlim=(0, 1), ylim=(0, 1), title=title)
     above.legend(loc="lower right", fontsize="small")
     told = f"ECE {quality.ece}\nECE, adaptive {quality.ece_adaptive}\nBrier {quality.brier}"
-    above.text(0.03, 0.97, told, va="top", fontsize="small", transform=above.transAxes)
+    box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none"}
+    above.text(0.03, 0.97, told, va="top", fontsize="small", transform=above.transAxes, bbox=box)
     middles = [(each.low + each.high) / 2 for each in bins]
     bars = below.bar(middles, counts, width=0.9 / BINS, color="0.7")
     below.bar_label(bars, fontsize="x-small")

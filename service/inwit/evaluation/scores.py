@@ -4,6 +4,7 @@ JSON lines. The first says what the scores hold for; each other one is a sample'
 label with a raw risk or a fault. It never holds text of a sample.
 """
 
+import fcntl
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from inwit.types import Fault, Framing, Verdict
 
 # These may be otherwise next time; the other faults follow from the sample and the model.
 _PASSING = frozenset({Fault.TIMEOUT, Fault.UPSTREAM, Fault.BUSY, Fault.BREAKER_OPEN})
+
+_OTHER = "is not a scores file. Name another --scores file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +125,29 @@ def open_scores(file: Path | None, model: str, review: ReviewSpec) -> Generator[
         question_digest=review.question_digest,
         label_mass_floor=review.label_mass_floor,
     )
-    lines = _complete_lines(file) if file.exists() else []
-    known = _known(lines, head, file)
-    with _append(file, lines) as out:
+    with _alone(file) as out:
+        lines = _complete_lines(file)
+        known = _known(lines, head, file)
+        # A line that was cut off while it was written goes.
+        out.truncate(sum(len(line) for line in lines))
         if not lines:
             out.write(head.model_dump_json() + "\n")
         yield Scores(fingerprint, known, out)
 
 
-def _append(file: Path, lines: list[bytes]) -> TextIO:
-    """Open the file behind its complete lines: one that was cut off while written goes."""
+def _alone(file: Path) -> TextIO:
+    """Open the file for adding. The lock goes with the process."""
     try:
         out = file.open("a", encoding="utf-8")
-        out.truncate(sum(len(line) for line in lines))
     except OSError as error:
         raise SetupError(f"{file}: {error.strerror}. --scores must be writable.") from error
+    try:
+        fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        out.close()
+        raise SetupError(
+            f"{file}: another `inwit calibrate` is writing it. Let it end, or name another file."
+        ) from error
     return out
 
 
@@ -164,7 +175,7 @@ def _head(line: bytes, file: Path) -> _Head:
     try:
         return _Head.model_validate_json(line)
     except ValidationError:
-        raise SetupError(f"{file} is not a scores file. Name another --scores file.") from None
+        raise SetupError(f"{file} {_OTHER}") from None
 
 
 def _complete_lines(file: Path) -> list[bytes]:
@@ -172,4 +183,7 @@ def _complete_lines(file: Path) -> list[bytes]:
         lines = file.read_bytes().splitlines(keepends=True)
     except OSError as error:
         raise SetupError(f"{file}: {error.strerror}. --scores must be readable.") from error
-    return [line for line in lines if line.endswith(b"\n")]
+    complete = [line for line in lines if line.endswith(b"\n")]
+    if lines and not complete:
+        raise SetupError(f"{file} {_OTHER}")
+    return complete

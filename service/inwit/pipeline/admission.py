@@ -54,6 +54,7 @@ class Job:
             tenant=self.generation.tenant,
             ends=self.ends,
             timer=self.timer,
+            offered=frozenset(tool.name for tool in self.call.tools),
             untrusted_instructions=untrusted_instructions(self.call.messages, self.passages),
             input=verdict,
             input_flagged=flagged,

@@ -41,7 +41,8 @@ def show(
         reasoning=reasoning.text,
     )
     hidden = bool(answer.marks or reasoning.marks)
-    return Shown(exchange, hidden or addresses_reviewer(answer.text))
+    addressed = any(map(addresses_reviewer, (answer.text, reasoning.text)))
+    return Shown(exchange, hidden or addressed)
 
 
 def input_exchange(
@@ -62,10 +63,13 @@ def reviewed_text(candidate: Candidate) -> str:
 def canonical(call: ToolCall) -> str:
     """A tool call as JSON with sorted keys; arguments that are no JSON stand as text."""
     try:
-        arguments = json.loads(call.arguments)
-    except ValueError:
-        arguments = call.arguments
-    facts = {"name": call.name, "arguments": arguments}
+        return _dumped(call.name, json.loads(call.arguments))
+    except (ValueError, RecursionError):
+        return _dumped(call.name, call.arguments)
+
+
+def _dumped(name: str, arguments: object) -> str:
+    facts = {"name": name, "arguments": arguments}
     return json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 

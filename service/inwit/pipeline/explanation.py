@@ -18,7 +18,8 @@ from inwit.pipeline.protocols import ReviewModel
 from inwit.types import Candidate, Category, Exchange, Framing
 
 _MAX_TOKENS = 256
-_MOST_SPANS = 5
+_MOST_CATEGORIES = 4
+_MOST_SPANS = 3
 _LONGEST_SPAN = 300
 _LONGEST_REASON = 400
 
@@ -67,19 +68,22 @@ def question(exchange: Exchange) -> str:
 
 
 def schema(exchange: Exchange) -> dict[str, Any]:
-    """The JSON Schema of the reply."""
+    """The JSON Schema of the reply.
+
+    No `maxLength`: llama.cpp makes of it a grammar with one rule for each character, and then
+    takes six times as long for a token. `max_tokens` bounds the reply, and `_Answer` checks it.
+    """
     names = [harm.category.value for harm in exchange.harms]
-    text = {"type": "string", "maxLength": _LONGEST_SPAN}
     return {
         "type": "object",
         "properties": {
             "categories": {
                 "type": "array",
                 "items": {"type": "string", "enum": names},
-                "maxItems": len(names),
+                "maxItems": _MOST_CATEGORIES,
             },
-            "quotes": {"type": "array", "items": text, "maxItems": _MOST_SPANS},
-            "reason": {"type": "string", "maxLength": _LONGEST_REASON},
+            "quotes": {"type": "array", "items": {"type": "string"}, "maxItems": _MOST_SPANS},
+            "reason": {"type": "string"},
         },
         "required": ["categories", "quotes", "reason"],
         "additionalProperties": False,

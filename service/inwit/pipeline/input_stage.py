@@ -4,6 +4,7 @@ import asyncio
 
 from inwit.pipeline.exchange import input_exchange
 from inwit.pipeline.instructions import gives_instructions
+from inwit.pipeline.normalise import shown
 from inwit.pipeline.protocols import Classifiers
 from inwit.policy.policy import Band, InputRule, Policy
 from inwit.types import Message, Verdict
@@ -35,4 +36,5 @@ async def judge_input(
 
 def _matches(rule: InputRule, said: list[str]) -> bool:
     checks = [*rule.patterns.values(), *([gives_instructions] if rule.instructions else [])]
-    return any(check(text) for text in said for check in checks)
+    texts = dict.fromkeys(each for text in said for each in (text, shown(text).text))
+    return any(check(text) for text in texts for check in checks)

@@ -206,9 +206,9 @@ def _is_data(run: re.Match[str]) -> bool:
     length = run.end() - run.start()
     before = run.string[max(0, run.start() - 2 * length) : run.start()]
     after = run.string[run.end() : run.end() + 2 * length]
-    around = len(before) - len(before.rstrip(_WORD_OF_DATA))
-    around += len(after) - len(after.lstrip(_WORD_OF_DATA))
-    named = before[: len(before) - len(before.rstrip(_WORD_OF_DATA))].endswith("base64,")
+    start = before.rstrip(_WORD_OF_DATA)
+    around = len(before) - len(start) + len(after) - len(after.lstrip(_WORD_OF_DATA))
+    named = start.endswith("base64,")
     return run[1] in _WORD_OF_DATA and (named or around >= 2 * length)
 
 

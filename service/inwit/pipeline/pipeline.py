@@ -17,14 +17,21 @@ from inwit.decisions import (
     RewriteOutcome,
     Round,
 )
-from inwit.errors import InwitError, LedgerError, Overloaded, UpstreamError, UpstreamTimeout
+from inwit.errors import (
+    ConversationTooLong,
+    InwitError,
+    LedgerError,
+    Overloaded,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from inwit.pipeline.admission import Job, Limits, admit
 from inwit.pipeline.fallback import fallback_text
 from inwit.pipeline.input_stage import judge_input
 from inwit.pipeline.ledger_contents import contents_of
 from inwit.pipeline.protocols import Classifiers, Ledger, Model
 from inwit.pipeline.redaction import masked, private_spans
-from inwit.pipeline.reviewer import Reviewer, Subject, remaining
+from inwit.pipeline.reviewer import Reviewer, Subject, refuse_early_end, remaining
 from inwit.pipeline.rewriting import bare_refusal, outcome_of, rewrite_messages, settle
 from inwit.pipeline.shadow import Shadows
 from inwit.pipeline.tally import tally
@@ -131,7 +138,12 @@ class Pipeline:
     async def _look_at_input(self, job: Job) -> tuple[Verdict | None, bool]:
         timeout = remaining(job.ends, self._limits.review.classify_ms)
         tenant = job.generation.tenant
-        return await judge_input(self._classifiers, job.policy, job.call.messages, tenant, timeout)
+        verdict, flagged = await judge_input(
+            self._classifiers, job.policy, job.call.messages, tenant, timeout
+        )
+        if verdict is not None:
+            refuse_early_end(verdict, timeout, self._limits.review.classify_ms)
+        return verdict, flagged
 
     async def _rewrite(self, job: Job, subject: Subject, first: Round) -> Outcome:
         """Let the model revise while the policy says so; each rewrite is reviewed in its turn."""
@@ -140,7 +152,7 @@ class Pipeline:
             rounds[-1].decision.action is Action.REWRITE
             and len(outcomes) < job.policy.rewrite.max_rounds
         ):
-            outcome, rewritten = await self._rewrite_once(job, subject, rounds[-1])
+            outcome, rewritten = await self._rewrite_once(job, subject, tuple(rounds))
             outcomes.append(outcome)
             if rewritten is not None:
                 rounds.append(rewritten)
@@ -152,19 +164,19 @@ class Pipeline:
         return Outcome(subject, tuple(rounds), tuple(outcomes), decision)
 
     async def _rewrite_once(
-        self, job: Job, subject: Subject, flagged: Round
+        self, job: Job, subject: Subject, earlier: tuple[Round, ...]
     ) -> tuple[RewriteOutcome, Round | None]:
-        generation = job.rewriting(rewrite_messages(job.generation.messages, flagged))
+        generation = job.rewriting(rewrite_messages(job.generation.messages, earlier[-1]))
         try:
             with job.timer.stage(Stage.REWRITE):
                 timeout = remaining(job.ends, self._limits.generate_ms)
                 candidate = await self._write(generation, timeout)
-        except UpstreamError:
+        except (ConversationTooLong, UpstreamError):
             return RewriteOutcome.FAILED, None
         if bare_refusal(candidate.text):
             return RewriteOutcome.REFUSAL, None
         rewritten = await self._reviewer.review(subject, candidate, rewrite=True)
-        return outcome_of(job.policy, flagged, rewritten), rewritten
+        return outcome_of(job.policy, earlier, rewritten), rewritten
 
     async def _record(self, job: Job, outcome: Outcome, output: Output) -> Receipt:
         record = Record(

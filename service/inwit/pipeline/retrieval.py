@@ -7,7 +7,7 @@ from dataclasses import replace
 from inwit.decisions import Passage
 from inwit.errors import FieldError, InvalidField
 from inwit.pipeline.instructions import gives_instructions
-from inwit.pipeline.normalise import inert
+from inwit.pipeline.normalise import inert, shown
 from inwit.policy.policy import OnOther, Policy
 from inwit.types import ContextPassage, Message
 
@@ -31,7 +31,7 @@ def admit_passages(policy: Policy, passages: tuple[ContextPassage, ...]) -> tupl
     return tuple(
         Passage(passage.id, False, "source_not_on_the_list", False)
         if dropped
-        else Passage(passage.id, True, None, gives_instructions(passage.text))
+        else Passage(passage.id, True, None, _orders(passage.text))
         for passage, dropped in zip(passages, outside, strict=True)
     )
 
@@ -67,7 +67,11 @@ def untrusted_instructions(messages: tuple[Message, ...], passages: tuple[Passag
     """Whether a passage in use or a tool result reads like instructions to the model."""
     flagged = any(passage.used and passage.flagged for passage in passages)
     results = (turn.content for turn in messages if turn.role == "tool")
-    return flagged or any(map(gives_instructions, results))
+    return flagged or any(map(_orders, results))
+
+
+def _orders(text: str) -> bool:
+    return gives_instructions(shown(text).text)
 
 
 def _block(passages: tuple[ContextPassage, ...]) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import random
 from dataclasses import dataclass, replace
 
-from inwit.decisions import AskReason, Explanation, Round
+from inwit.decisions import AskReason, Explanation, ExplanationStatus, Round
 from inwit.errors import UpstreamTimeout
 from inwit.pipeline.exchange import Shown, show
 from inwit.pipeline.protocols import Classifiers, Explainer, Judge
@@ -36,6 +36,7 @@ class Subject:
     tenant: str
     ends: float  # on the event loop's clock, seconds
     timer: StageTimer
+    offered: frozenset[str] = frozenset()  # names of tools
     untrusted_instructions: bool = False
     input: Verdict | None = None
     input_flagged: bool = False
@@ -82,7 +83,7 @@ class Reviewer:
             explanation=explanation,
             classifier=classifier,
             asked=asked,
-            tools=tool_finding(policy, candidate),
+            tools=tool_finding(policy, candidate, subject.offered),
             input=subject.input,
             input_flagged=subject.input_flagged,
             masks=bool(private_spans(policy, candidate.text, subject.messages)),
@@ -94,7 +95,7 @@ class Reviewer:
         with subject.timer.stage(Stage.JUDGE):
             review = subject.policy.review
             verdict = await self._judge.judge(review, exchange, model, timeout)
-        _refuse_early_end(verdict, timeout, self._limits.judge_ms)
+        refuse_early_end(verdict, timeout, self._limits.judge_ms)
         return verdict
 
     async def _explanation(
@@ -105,7 +106,11 @@ class Reviewer:
         timeout = remaining(subject.ends, self._limits.explain_ms)
         framing, model = subject.policy.review.framing, verdict.model or ""
         with subject.timer.stage(Stage.EXPLAIN):
-            return await self._explainer.explain(framing, exchange, model, timeout)
+            explanation = await self._explainer.explain(framing, exchange, model, timeout)
+        # Without its categories a stricter threshold or action of theirs would not hold.
+        if explanation.status is ExplanationStatus.UNAVAILABLE:
+            _refuse_shortened(timeout, self._limits.explain_ms)
+        return explanation
 
     async def _classify(self, subject: Subject, exchange: Exchange) -> Verdict | None:
         rule = subject.policy.classifier
@@ -114,7 +119,7 @@ class Reviewer:
         timeout = remaining(subject.ends, self._limits.classify_ms)
         with subject.timer.stage(Stage.CLASSIFY):
             verdict = await self._classifiers.classify(rule.use, exchange, timeout)
-        _refuse_early_end(verdict, timeout, self._limits.classify_ms)
+        refuse_early_end(verdict, timeout, self._limits.classify_ms)
         return replace(verdict, covers=exchange.covers)
 
 
@@ -124,12 +129,21 @@ def remaining(ends: float, stage_ms: int) -> float:
     return max(0.0, min(stage_ms / 1000, left))
 
 
-def _refuse_early_end(verdict: Verdict, timeout: float, stage_ms: int) -> None:
+def refuse_early_end(verdict: Verdict, timeout: float, stage_ms: int) -> None:
     """A review that the caller gave less time than it may have is not a review that failed.
 
-    Otherwise a caller could choose by a deadline what is released unreviewed.
+    Otherwise a caller could choose by a deadline what is released unreviewed
+    (docs/decisions/0009).
+
+    Raises:
+        UpstreamTimeout: the verdict ran out of the `timeout` seconds that a deadline had shortened.
     """
-    if verdict.fault is Fault.TIMEOUT and timeout < stage_ms / 1000:
+    if verdict.fault is Fault.TIMEOUT:
+        _refuse_shortened(timeout, stage_ms)
+
+
+def _refuse_shortened(timeout: float, stage_ms: int) -> None:
+    if timeout < stage_ms / 1000:
         raise UpstreamTimeout("The deadline ended during the review; nothing was released.")
 
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 from inwit.decisions import Decision, Reason, RewriteOutcome, Round
+from inwit.pipeline.normalise import inert, shown
 from inwit.policy.policy import Policy
 from inwit.policy.states import State, classifier_state, conscience_state
 from inwit.policy.taxonomy import TAXONOMY
@@ -13,13 +14,25 @@ _RELEASED = (Action.ALLOW, Action.REDACT)
 _TELLING_SPAN = 12  # characters; "the" or "you can" is in any rewrite
 
 # Openings of a refusal in five languages, and the length up to which nothing useful can follow.
-_REFUSAL = re.compile(
-    r"\W*(?:(?:i['\u2019]?m|i am|we['\u2019]?re) (?:very |so |really )?(?:sorry|unable|afraid)"
-    r"|sorry|i (?:can(?:no|['\u2019])t|won['\u2019]t|will not|must decline|do not feel comfortable)"
-    r"|as an ai\b|es tut mir leid|das kann ich nicht|ich kann (?:dir|ihnen|das|diese)?.{0,20}nicht"
-    r"|je suis désolé|désolé|je ne peux pas|lo siento|no puedo|抱歉|对不起|我(?:不能|无法))",
-    re.IGNORECASE,
+# An apology for something ("sorry for the delay") declines nothing.
+_BEFORE = r"no|unfortunately|i apologi[sz]e|but|leider|malheureusement|lamentablemente|很|非常"
+_DECLINES = (
+    r"(?:(?:i['\u2019]?m|i am|we['\u2019]?re|we are) (?:very |so |really )?)?"
+    r"sorry\b(?! (?:for|about|to hear|that you))",
+    r"(?:i['\u2019]?m|i am|we['\u2019]?re|we are) (?:unable|not able|afraid|not comfortable)",
+    r"(?:i|we) (?:can(?:no|['\u2019])?t|can not|won['\u2019]?t|will not|(?:must|have to) decline"
+    r"|do(?: not|n['\u2019]?t) feel comfortable)",
+    r"as an ai\b",
+    r"(?:es )?tut mir (?:sehr )?leid\b",
+    r"(?:(?:das|dabei|damit|darüber|ich) )?(?:kann|darf|werde) (?:ich |dir |ihnen |das |diese )?"
+    r".{0,20}nicht\b",
+    r"(?:je suis (?:vraiment )?)?désolée?\b(?! pour)",
+    r"je ne (?:peux|suis) pas\b",
+    r"lo (?:siento|lamento)\b(?: mucho)?(?! por)",
+    r"no puedo\b",
+    r"抱歉|对不起|我(?:不能|无法|不可以)",
 )
+_REFUSAL = re.compile(rf"\W*(?:(?:{_BEFORE})\W*){{0,2}}(?:{'|'.join(_DECLINES)})", re.IGNORECASE)
 _LONGEST_REFUSAL = 240
 
 
@@ -27,23 +40,24 @@ def rewrite_messages(conversation: tuple[Message, ...], flagged: Round) -> tuple
     """The conversation, the flagged answer, and the order to write it anew."""
     return (
         *conversation,
-        Message("assistant", flagged.candidate.text or "(a tool call)"),
+        Message("assistant", inert(flagged.candidate.text) or "(a tool call)"),
         Message("user", _order(flagged)),
     )
 
 
 def bare_refusal(text: str) -> bool:
-    """Whether the text only declines: short, and it opens by declining."""
-    return len(text.strip()) <= _LONGEST_REFUSAL and _REFUSAL.match(text) is not None
+    """Whether the text only declines: blank, or short and it opens by declining."""
+    short = text.strip()
+    return not short or (len(short) <= _LONGEST_REFUSAL and _REFUSAL.match(short) is not None)
 
 
-def outcome_of(policy: Policy, flagged: Round, rewritten: Round) -> RewriteOutcome:
+def outcome_of(policy: Policy, earlier: tuple[Round, ...], rewritten: Round) -> RewriteOutcome:
     """What a reviewed rewrite is worth.
 
-    Cosmetic: it keeps words for which the first was flagged, or it satisfies the conscience, which
-    wrote it, and not the independent classifier.
+    Cosmetic: it keeps words for which an earlier round was flagged, or it satisfies the
+    conscience, which wrote it, and not the independent classifier.
     """
-    if _keeps_spans(flagged, rewritten.candidate.text) or _only_conscience(policy, rewritten):
+    if _keeps_spans(earlier, rewritten.candidate.text) or _only_conscience(policy, rewritten):
         return RewriteOutcome.COSMETIC
     released = rewritten.decision.action in _RELEASED
     return RewriteOutcome.PASSED if released else RewriteOutcome.FLAGGED
@@ -84,11 +98,10 @@ def _order(flagged: Round) -> str:
     return "\n".join(lines)
 
 
-def _keeps_spans(flagged: Round, text: str) -> bool:
-    if flagged.explanation is None:
-        return False
-    plain = _plain(text)
-    spans = (_plain(span) for span in flagged.explanation.spans)
+def _keeps_spans(earlier: tuple[Round, ...], text: str) -> bool:
+    plain = _plain(shown(text).text)  # the spans are from what judges were shown
+    explanations = (each.explanation for each in earlier)
+    spans = (_plain(span) for one in explanations if one is not None for span in one.spans)
     return any(len(span) >= _TELLING_SPAN and span in plain for span in spans)
 
 

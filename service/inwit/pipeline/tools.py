@@ -1,11 +1,16 @@
 """Tools: which may be offered, and what is to be said of the calls in a candidate. Pure."""
 
 import json
+import math
+import re
 
 from inwit.errors import FieldError, InvalidField
 from inwit.policy.decide import ToolFinding
 from inwit.policy.policy import Policy, ToolReview
 from inwit.types import Candidate, Tool, ToolCall
+
+# No judge reads a call's id, and it leaves with the call: it must not be able to carry a text.
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 def permit_tools(policy: Policy, tools: tuple[Tool, ...]) -> None:
@@ -27,20 +32,27 @@ def permit_tools(policy: Policy, tools: tuple[Tool, ...]) -> None:
         raise InvalidField("The request offers tools that its policy does not permit.", errors)
 
 
-def tool_finding(policy: Policy, candidate: Candidate) -> ToolFinding:
-    """What the policy says of the candidate's tool calls: the worst of them counts."""
-    findings = [_finding(policy, call) for call in candidate.tool_calls]
+def tool_finding(policy: Policy, candidate: Candidate, offered: frozenset[str]) -> ToolFinding:
+    """What the policy says of the candidate's tool calls: the worst of them counts.
+
+    `offered` are the names that the caller offered: others it could not run.
+    """
+    findings = [_finding(policy, call, offered) for call in candidate.tool_calls]
     return max(findings, key=list(ToolFinding).index, default=ToolFinding.NONE)
 
 
-def _finding(policy: Policy, call: ToolCall) -> ToolFinding:
+def _finding(policy: Policy, call: ToolCall, offered: frozenset[str]) -> ToolFinding:
     rule = policy.tools.get(call.name)
-    if rule is None:
+    if rule is None or call.name not in offered or _ID.fullmatch(call.id) is None:
         return ToolFinding.OUTSIDE
     try:
         arguments = json.loads(
-            call.arguments or "{}", parse_constant=_refuse, object_pairs_hook=_unique
+            call.arguments or "{}",
+            parse_constant=_refuse,
+            parse_float=_finite,
+            object_pairs_hook=_unique,
         )
+        json.dumps(arguments, ensure_ascii=False).encode()  # half a surrogate pair is no text
         wrong = rule.wrong(arguments)
     except (ValueError, RecursionError):
         return ToolFinding.OUTSIDE
@@ -55,6 +67,13 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len({key for key, _ in pairs}) != len(pairs):
         raise ValueError("a key stands twice")
     return dict(pairs)
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):  # 1e999, which the policy's schema would see as null
+        raise ValueError("a number is too large")
+    return value
 
 
 def _refuse(constant: str) -> object:

@@ -46,6 +46,7 @@ class Evidence:
 Finding = tuple[Action, Reason]
 
 _FAILED = (State.UNAVAILABLE, State.TRUNCATED)
+_JUDGED = (State.PASS, State.DOUBT, State.FAIL)
 
 
 def decide(policy: Policy, evidence: Evidence) -> Decision:
@@ -97,23 +98,31 @@ def _judged(
 ) -> Iterator[Finding]:
     """What the two judges' states come to together."""
     categories = found_categories(policy, evidence)
-    harm = harm_action(policy, categories)
-    if classifier is State.FAIL and _unnamed(evidence.classifier):
-        harm = max(harm, policy.on_harm, key=lambda action: action.strictness)
+    harm = _harm(policy, evidence, classifier, categories)
     critical = Severity.CRITICAL in severities(policy, categories)
+    # More risk never makes the action milder: doubt is capped by what certainty brings, and two
+    # flags bring at least what one does.
+    split = _on_disagreement(policy, harm)
+    sure = _stricter(harm, split) if classifier in _JUDGED else harm
+    if critical:  # no judge talks down what the other one saw
+        split = sure
+    doubt = _milder(policy.on_doubt, split if State.PASS in (conscience, classifier) else sure)
+    in_doubt = (sure, Reason.CRITICAL_DOUBT) if critical else (doubt, Reason.IN_DOUBT)
     match conscience, classifier:
         case (State.PASS, State.FAIL):
-            yield _on_disagreement(policy, harm), Reason.DISAGREEMENT
+            yield split, Reason.DISAGREEMENT
             yield Action.ALLOW, Reason.CLASSIFIER_FLAGGED
         case (State.FAIL, State.PASS):
-            # A critical category is not talked down by a classifier that saw nothing.
-            yield harm if critical else _on_disagreement(policy, harm), Reason.DISAGREEMENT
+            yield split, Reason.DISAGREEMENT
             yield Action.ALLOW, Reason.ABOVE_UPPER
         case (_, State.FAIL):
-            yield harm, Reason.CLASSIFIER_FLAGGED
-            yield from _alone(policy, conscience, harm, critical)
+            yield sure, Reason.CLASSIFIER_FLAGGED
+            yield from _alone(policy, conscience, sure, in_doubt)
         case (State.PASS, State.DOUBT):
-            yield policy.on_doubt, Reason.CLASSIFIER_IN_DOUBT
+            yield doubt, Reason.CLASSIFIER_IN_DOUBT
+        case (State.UNAVAILABLE | State.TRUNCATED, State.DOUBT):
+            yield doubt, Reason.CLASSIFIER_IN_DOUBT
+            yield from _alone(policy, conscience, sure, in_doubt)
         case (State.PASS, State.PASS):
             yield Action.ALLOW, Reason.BELOW_LOWER
             yield Action.ALLOW, Reason.CLASSIFIER_AGREED
@@ -122,18 +131,26 @@ def _judged(
         case (State.UNAVAILABLE | State.TRUNCATED, State.PASS) if _clears(policy, Clears.FAILURE):
             yield Action.ALLOW, Reason.FAILURE_CLEARED
         case _:
-            yield from _alone(policy, conscience, harm, critical)
+            yield from _alone(policy, conscience, sure, in_doubt)
 
 
-def _alone(policy: Policy, conscience: State, harm: Action, critical: bool) -> Iterator[Finding]:
+def _harm(
+    policy: Policy, evidence: Evidence, classifier: State, categories: tuple[Category, ...]
+) -> Action:
+    harm = harm_action(policy, categories)
+    if classifier is State.FAIL and evidence.classifier and evidence.classifier.unnamed:
+        # A mild category must not speak for something else that was found beside it.
+        return _stricter(harm, policy.on_harm)
+    return harm
+
+
+def _alone(policy: Policy, conscience: State, sure: Action, in_doubt: Finding) -> Iterator[Finding]:
     """What the conscience's state comes to where the classifier does not settle it."""
     match conscience:
         case State.FAIL:
-            yield harm, Reason.ABOVE_UPPER
-        case State.DOUBT if critical:
-            yield harm, Reason.CRITICAL_DOUBT
+            yield sure, Reason.ABOVE_UPPER
         case State.DOUBT:
-            yield policy.on_doubt, Reason.IN_DOUBT
+            yield in_doubt
         case State.TRUNCATED:
             yield policy.on_truncated, Reason.TRUNCATED
         case State.UNAVAILABLE:
@@ -168,14 +185,6 @@ def _input(policy: Policy, evidence: Evidence) -> Iterator[Finding]:
         yield policy.on_review_failure if blocks else Action.ALLOW, Reason.INPUT_FAILED
 
 
-def _unnamed(verdict: Verdict | None) -> bool:
-    """Whether a classifier found something that no category of the policy stands for.
-
-    A mild category beside it must not speak for it.
-    """
-    return verdict is not None and len(verdict.labels) > len(verdict.categories)
-
-
 def _on_disagreement(policy: Policy, harm: Action) -> Action:
     match policy.on_disagreement:
         case OnDisagreement.REWRITE:
@@ -184,6 +193,14 @@ def _on_disagreement(policy: Policy, harm: Action) -> Action:
             return Action.ESCALATE
         case OnDisagreement.STRICTER:
             return harm
+
+
+def _stricter(one: Action, other: Action) -> Action:
+    return max(one, other, key=lambda action: action.strictness)
+
+
+def _milder(one: Action, other: Action) -> Action:
+    return min(one, other, key=lambda action: action.strictness)
 
 
 def _reviewed(evidence: Evidence) -> bool:

@@ -1,18 +1,16 @@
 """Compiles policy files. Every error has file, line, column, what is wrong, and the remedy."""
 
-import difflib
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from inwit.errors import PolicyError, PolicyProblem
+from inwit.policy.patterns import LinearPattern, validator
 from inwit.policy.policy import (
     CategoryRule,
     ClassifierRule,
@@ -27,21 +25,22 @@ from inwit.policy.policy import (
     ToolReview,
     ToolRule,
 )
-from inwit.policy.positions import Place, Source, YamlProblem
+from inwit.policy.positions import Flaw, Place, Source, YamlProblem
 from inwit.policy.schema import (
     ALWAYS_ASKED,
     ConscienceThresholds,
     PolicyFile,
     ThresholdsIn,
     ToolIn,
-    linear,
-    validator,
 )
+from inwit.policy.syntax import safe_word
 from inwit.policy.taxonomy import TAXONOMY, question_words
+from inwit.policy.wording import flaw_of, named
 from inwit.types import Action, Category, Harm, PolicyRef
 
 PACKAGED = Path(__file__).parent / "packaged"
 
+_MOST_BYTES = 2**18
 _UNCALIBRATED = 0.8  # of the calibrated thresholds, where a policy does not say otherwise
 
 
@@ -62,14 +61,13 @@ def load_policies(folder: Path) -> dict[str, Policy]:
             problems += error.problems
             continue
         if policy.name in policies:
+            wrong = f"The name `{policy.name}` is taken by {files[policy.name].name}."
             place = _source(file).place(("name",))
-            wrong = f"the name {policy.name!r} is taken by {files[policy.name].name}."
             problems.append(_problem(file, place, wrong, "Give each policy a name of its own."))
         policies.setdefault(policy.name, policy)
         files.setdefault(policy.name, file)
     if not policies and not problems:
-        wrong, remedy = "no policy here.", "Put at least one *.yaml file there."
-        problems.append(_problem(folder, Place(1, 1), wrong, remedy))
+        problems.append(_nothing_in(folder))
     if not problems:
         problems += _missing_shadows(policies, files)
     if problems:
@@ -87,104 +85,96 @@ def load_policy(file: Path) -> Policy:
     try:
         parsed = PolicyFile.model_validate(source.data)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        raise PolicyError(tuple(_mapped(file, source, each) for each in found)) from error
-    lacking = parsed.needs_classifier()
-    if lacking is not None:
-        wrong = f"{lacking} needs an independent judge, and there is no `classifier`."
+        raise _error(file, *(flaw_of(each, source) for each in error.errors())) from None
+    path = parsed.needs_classifier()
+    if path is not None:
+        what = named(path, source.written(path))
+        wrong = f"{what} needs an independent judge, and there is no `classifier`."
         remedy = "Add `classifier` with `use: [embedded]` and `thresholds`."
-        raise PolicyError((_problem(file, Place(1, 1), wrong, remedy),))
+        raise _error(file, Flaw(source.place(path), wrong, remedy))
     return _compile(parsed, source.raw)
 
 
 def json_schema() -> str:
     """The JSON Schema of a policy file, for editors, as indented JSON."""
     schema = PolicyFile.model_json_schema()
+    _close(schema)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Inwit policy"}
-    return json.dumps({**schema, **head}, indent=2) + "\n"
+    return json.dumps({**head, **schema, **head}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _close(schema: Any) -> None:
+    """Let no keys stand beside those that fit a pattern: pydantic takes none, and does not say."""
+    if isinstance(schema, list):
+        for part in cast("list[Any]", schema):
+            _close(part)
+    elif isinstance(schema, dict):
+        closed = cast("dict[str, Any]", schema)
+        if "patternProperties" in closed:
+            closed["additionalProperties"] = False
+        for part in closed.values():
+            _close(part)
 
 
 class _FileSource(Source):
     """The parsed text of a file, with its exact bytes."""
 
     def __init__(self, raw: bytes) -> None:
-        super().__init__(raw.decode())
+        super().__init__(raw.decode("utf-8-sig"))
         self.raw = raw
 
 
 def _source(file: Path) -> _FileSource:
     try:
-        return _FileSource(file.read_bytes())
-    except (OSError, UnicodeDecodeError) as error:
-        words = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        problem = _problem(file, Place(1, 1), f"{words}.", "The file must be readable UTF-8.")
-        raise PolicyError((problem,)) from error
+        with file.open("rb") as opened:
+            raw = opened.read(_MOST_BYTES + 1)
+        if len(raw) > _MOST_BYTES:
+            raise _error(
+                file, _flaw("The file is larger than 256 KiB.", "A policy is a page or two.")
+            )
+        return _FileSource(raw)
+    except OSError as error:
+        raise _error(file, _flaw(f"{error.strerror}.", "Check the path and its rights.")) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        column = error.start - error.object.rfind(b"\n", 0, error.start)
+        flaw = Flaw(Place(line, column), "This is not UTF-8.", "Save the file as UTF-8.")
+        raise _error(file, flaw) from None
     except YamlProblem as error:
-        raise PolicyError(
-            (_problem(file, error.place, f"{error.wrong}.", error.remedy),)
-        ) from error
+        raise _error(file, *error.flaws) from None
+
+
+def _error(file: Path, *flaws: Flaw) -> PolicyError:
+    found = (_problem(file, flaw.place, flaw.wrong, flaw.remedy) for flaw in flaws)
+    return PolicyError(tuple(sorted(found, key=lambda each: (each.line, each.column))))
+
+
+def _flaw(wrong: str, remedy: str) -> Flaw:
+    return Flaw(Place(1, 1), wrong, remedy)
 
 
 def _problem(file: Path, place: Place, wrong: str, remedy: str) -> PolicyProblem:
     return PolicyProblem(file, place.line, place.column, wrong, remedy)
 
 
+def _nothing_in(folder: Path) -> PolicyProblem:
+    wrong = "There is no policy in this folder." if folder.is_dir() else "This is not a folder."
+    return _problem(folder, Place(1, 1), wrong, "Name a folder with at least one *.yaml file.")
+
+
 def _missing_shadows(policies: dict[str, Policy], files: dict[str, Path]) -> list[PolicyProblem]:
     problems: list[PolicyProblem] = []
     for name, policy in policies.items():
-        if policy.shadow is None or (policy.shadow in policies and policy.shadow != name):
+        others = sorted(set(policies) - {name})
+        if policy.shadow is None or policy.shadow in others:
             continue
         place = _source(files[name]).place(("shadow",))
-        wrong = f"`shadow`: there is no other policy {policy.shadow!r}."
-        remedy = f"There are: {', '.join(sorted(policies))}."
+        wrong = f"`shadow`: there is no policy `{safe_word(policy.shadow)}` in this folder."
+        if policy.shadow == name:
+            wrong = "`shadow`: a policy cannot be its own."
+        remedy = f"Name one of these: {', '.join(others)}." if others else "Remove it."
         problems.append(_problem(files[name], place, wrong, remedy))
     return problems
-
-
-def _mapped(file: Path, source: Source, error: ErrorDetails) -> PolicyProblem:
-    """One of pydantic's errors at its place in the file, in words that a policy owner knows."""
-    loc = tuple(part for part in error["loc"] if not str(part).startswith(("(", "[")))
-    wrong, remedy = _words(error, ".".join(str(part) for part in loc) or "the file")
-    return _problem(file, source.place(loc), wrong, remedy)
-
-
-def _words(error: ErrorDetails, path: str) -> tuple[str, str]:
-    last = path.rpartition(".")[2]
-    match error["type"]:
-        case "missing":
-            return f"`{path}` is missing.", "Add it."
-        case "extra_forbidden":
-            return f"`{path}`: there is no key `{last}` here.", _meant(last, _every_key())
-        case "enum" | "literal_error":
-            expected = str(error.get("ctx", {}).get("expected", "")).replace("'", "`")
-            known = re.findall("`([^`]+)`", expected)
-            what = "key" if "[key]" in error["loc"] else "value"
-            meant = _meant(last, known) if what == "key" else ""
-            return (
-                f"`{path}`: no {what} that stands here.",
-                f"Write one of {expected}. {meant}".strip(),
-            )
-        case "string_type":
-            return f"`{path}`: must be text.", "Put it in quotes."
-        case "value_error":
-            wrong, _, remedy = error["msg"].removeprefix("Value error, ").partition("; ")
-            return f"`{path}`: {wrong}.", f"{remedy[:1].upper()}{remedy[1:]}."
-        case _:
-            remedy = "`inwit policy schema` prints what may stand there."
-            return f"`{path}`: {error['msg']}.", remedy
-
-
-def _meant(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, sorted(known), 1)
-    return f"Did you mean `{close[0]}`?" if close else "Remove it, or mend its spelling."
-
-
-def _every_key() -> set[str]:
-    """Every key that stands anywhere in the schema, for guesses at what was meant."""
-    schema = PolicyFile.model_json_schema()
-    return {
-        key for part in (schema, *schema["$defs"].values()) for key in part.get("properties", ())
-    }
 
 
 def _compile(parsed: PolicyFile, raw: bytes) -> Policy:
@@ -270,9 +260,16 @@ def _retrieval_rule(parsed: PolicyFile) -> RetrievalRule | None:
     if parsed.retrieval is None:
         return None
     globs = tuple(parsed.retrieval.sources)
-    parts = (map(re.escape, glob.split("*")) for glob in globs)
-    compiled = tuple(re.compile(".*".join(each)) for each in parts)
-    return RetrievalRule(globs, compiled, parsed.retrieval.on_other)
+    return RetrievalRule(globs, tuple(map(_glob, globs)), parsed.retrieval.on_other)
+
+
+def _glob(glob: str) -> re.Pattern[str]:
+    """`*` as any run of characters; atomic groups keep many of them from backtracking."""
+    first, *others = map(re.escape, glob.split("*"))
+    if not others:
+        return re.compile(first)
+    middle = "".join(f"(?>.*?{part})" for part in others[:-1] if part)
+    return re.compile(f"{first}{middle}.*{others[-1]}")
 
 
 def _tool_rule(name: str, given: ToolIn | None) -> ToolRule:
@@ -293,7 +290,7 @@ def _input_rule(parsed: PolicyFile) -> InputRule | None:
         return None
     return InputRule(
         use=tuple(given.use),
-        patterns=MappingProxyType({n: linear(p).is_valid for n, p in given.patterns.items()}),
+        patterns=MappingProxyType({n: LinearPattern(p) for n, p in given.patterns.items()}),
         instructions=given.instructions,
         thresholds=_thresholds(given.thresholds),
         on_flag=given.on_flag,

@@ -9,9 +9,11 @@ import yaml
 
 from inwit.policy.syntax import plainly, safe_word
 
-_LARGEST = 256 * 1024  # characters; a policy is a page or two
 _DEEPEST = 64  # levels; the tree is walked by recursion
 _TEXT, _MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+# YAML ends a line at the first three, where an editor shows one line: a comment could hide a key.
+# The others turn the direction of what is shown.
+_INVISIBLE = re.compile("[\x85\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _BREAK = re.compile(r"\r\n?|\n")
 
 
@@ -45,13 +47,16 @@ class Source:
 
     Raises:
         YamlProblem: a syntax error, or what a policy may not use: anchors, aliases, tags, merge
-            keys, keys that stand twice or are no text, and too much of anything.
+            keys, keys that stand twice or are no text, invisible characters, deep nesting.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
-        if len(text) > _LARGEST:
-            self._refuse(0, "The file is larger than 256 KiB.", "A policy is a page or two.")
+        if hidden := _INVISIBLE.search(text):
+            code = f"{ord(hidden.group()):04X}"
+            wrong = f"The invisible character U+{code} is not taken."
+            remedy = f'Remove it, or write it as "\\u{code}" in double quotes.'
+            self._refuse(hidden.start(), wrong, remedy)
         self._root: Any = self._tree()
         flaws = list(self._flaws(self._root)) if self._root is not None else []
         if flaws:
@@ -81,30 +86,29 @@ class Source:
             mark = (error.context_mark if began else None) or error.problem_mark
             self._refuse(mark.index if mark else 0, wrong, remedy)
         except yaml.reader.ReaderError as error:
-            wrong = f"The character U+{ord(error.character):04X} cannot stand in YAML."
+            wrong = f"The character U+{error.character:04X} cannot stand in YAML."
             self._refuse(error.position, wrong, "Remove it; an editor may not show it.")
         return None
 
     def _look_at_events(self) -> None:
         depth = 0
-        for event in yaml.parse(self._text, Loader=yaml.SafeLoader):
+        events: Any = yaml.parse(self._text, Loader=yaml.SafeLoader)
+        for event in events:
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            word = safe_word(getattr(event, "anchor", None) or "")
             start = event.start_mark.index
-            if isinstance(event, yaml.CollectionStartEvent):
-                depth += 1
-            elif isinstance(event, yaml.CollectionEndEvent):
-                depth -= 1
             if depth > _DEEPEST:
                 self._refuse(start, f"More than {_DEEPEST} levels.", "Nest it less deeply.")
             if isinstance(event, yaml.AliasEvent):
-                wrong = f"An alias, `*{safe_word(event.anchor)}`, is not taken."
-                self._refuse(
-                    start, wrong, "Write out what it stands for; a text with `*` needs quotes."
-                )
-            if getattr(event, "anchor", None) is not None:
-                wrong = f"An anchor, `&{safe_word(event.anchor)}`, is not taken."
-                self._refuse(start, wrong, "Remove it; a text with `&` needs quotes.")
+                remedy = "Write out what it stands for; a text that begins with `*` needs quotes."
+                self._refuse(start, f"An alias, `*{word}`, is not taken.", remedy)
+            if word:
+                remedy = "Remove it; a text that begins with `&` needs quotes."
+                self._refuse(start, f"An anchor, `&{word}`, is not taken.", remedy)
             if getattr(event, "tag", None) is not None:
-                self._refuse(start, "A tag, `!…`, is not taken.", "Remove it, or use quotes.")
+                remedy = "Remove it; a text that begins with `!` needs quotes."
+                self._refuse(start, "A tag, `!…`, is not taken.", remedy)
 
     def _flaws(self, node: Any) -> Iterator[Flaw]:
         """What parses, and a policy must not hold."""
@@ -120,8 +124,8 @@ class Source:
             try:
                 _value(node)
             except (yaml.YAMLError, ValueError, OverflowError):
-                wrong = f"`{safe_word(node.value)}` has a meaning in YAML, and makes no sense in it."
-                yield self._flaw(node, wrong, "Put it in quotes if it is meant as text.")
+                wrong = f"`{safe_word(node.value)}` looks like {_kind(node)} to YAML, and is none."
+                yield self._flaw(node, wrong, "Put it in quotes, if it is meant as text.")
 
     def _flaws_of_key(self, key: Any, seen: set[str]) -> Iterator[Flaw]:
         if not isinstance(key, yaml.ScalarNode):
@@ -167,7 +171,8 @@ class Source:
 
 
 def _value(node: Any) -> Any:
-    return yaml.constructor.SafeConstructor().construct_document(node)
+    constructor: Any = yaml.constructor.SafeConstructor()
+    return constructor.construct_document(node)
 
 
 def _kind(node: Any) -> str:

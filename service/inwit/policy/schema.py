@@ -4,28 +4,48 @@
 """
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-import jsonschema_rs
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
     Field,
+    StrictBool,
     Tag,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from inwit.decisions import AskReason
+from inwit.policy.patterns import argument_schema, linear, refused
 from inwit.policy.policy import Clears, OnDisagreement, OnInput, OnOther, ToolReview
 from inwit.redaction.kinds import Kind
 from inwit.types import Category, Framing, Severity
 
-_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_NAME, _POLICY = r"^[a-z][a-z0-9_-]{0,62}$", r"^[a-z][a-z0-9-]{0,62}$"
+_TOOL, _LANGUAGE, _COUNTRY = r"^[A-Za-z0-9_-]{1,64}$", r"^[a-z]{2}$", r"^[A-Z]{2}$"
+
+# What fits each pattern, for messages.
+PATTERN_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        _NAME: "a lower-case letter, then lower-case letters, digits, `-` or `_`; 63 at most",
+        _POLICY: "a lower-case letter, then lower-case letters, digits or `-`; 63 at most",
+        _TOOL: "the tool's name: letters, digits, `-` or `_`; 64 at most",
+        _LANGUAGE: "a language as two lower-case letters (ISO 639-1), such as en",
+        _COUNTRY: "a country as two capital letters (ISO 3166-1), such as DE",
+    }
+)
+
+# Strict: YAML's `yes` would count as the number 1, and "0.5" in quotes as a number.
+_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 _Text = Annotated[str, Field(min_length=1, max_length=4000)]
-_Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
-_Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
+_Name = Annotated[str, Field(pattern=_NAME)]
+_Language = Annotated[str, Field(pattern=_LANGUAGE)]
 _HarmAction = Literal["rewrite", "escalate", "block"]
 _FailureAction = Literal["allow", "escalate", "block"]
 _DoubtAction = Literal["allow", "rewrite", "escalate", "block"]
@@ -35,25 +55,17 @@ ALWAYS_ASKED = frozenset({AskReason.TOOL_CALL, AskReason.REWRITE, AskReason.INPU
 _MAY_ASK = [reason for reason in AskReason if reason not in {*ALWAYS_ASKED, AskReason.SAMPLE}]
 
 
-def linear(pattern: str) -> jsonschema_rs.Validator:
-    """A text validator that passes where `pattern` matches somewhere, in linear time.
-
-    By the JSON Schema engine's automaton, and not `re`: a policy's pattern runs over text that
-    callers choose, and must not be made to backtrack.
-
-    Raises:
-        ValueError: not a regular expression that an automaton can run.
-    """
-    return validator({"type": "string", "pattern": pattern})
+def _no_sample(reason: AskReason) -> AskReason:
+    if reason is AskReason.SAMPLE:
+        raise refused("has `sample`, which is no reason to ask", "Set `sample_rate` instead.")
+    return reason
 
 
-def validator(schema: dict[str, Any]) -> jsonschema_rs.Validator:
-    """A validator whose patterns run in linear time.
-
-    Raises:
-        ValueError: not a JSON Schema.
-    """
-    return jsonschema_rs.validator_for(schema, pattern_options=jsonschema_rs.RegexOptions())
+_AskReason = Annotated[
+    AskReason,
+    AfterValidator(_no_sample),
+    WithJsonSchema({"enum": [each.value for each in AskReason if each is not AskReason.SAMPLE]}),
+]
 
 
 def _kind_of_fallback(value: Any) -> str:
@@ -80,7 +92,8 @@ class ThresholdsIn(_Strict):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.lower > self.upper:
-            raise ValueError("`lower` is above `upper`; swap the two")
+            wrong = f"is {self.lower}, above `upper`, which is {self.upper}"
+            raise refused(wrong, "Swap the two.", "lower")
         return self
 
 
@@ -96,10 +109,15 @@ class ConscienceThresholds(ThresholdsIn):
     @model_validator(mode="after")
     def _stricter(self) -> Self:
         raw = self.uncalibrated
-        if raw is not None and (raw.lower > self.lower or raw.upper > self.upper):
-            raise ValueError(
-                "`uncalibrated` is milder than the calibrated thresholds; lower its numbers"
-            )
+        for key in ("lower", "upper") if raw else ():
+            given, calibrated = getattr(raw, key), getattr(self, key)
+            if given > calibrated:
+                raise refused(
+                    f"is {given}, milder than `{key}` for calibrated risks, which is {calibrated}",
+                    "Lower it: a raw risk says less, so its thresholds are the stricter ones.",
+                    "uncalibrated",
+                    key,
+                )
         return self
 
 
@@ -118,7 +136,7 @@ class CategoryIn(_Strict):
 class ConscienceIn(_Strict):
     """What the served model is asked about its own candidate."""
 
-    framing: Framing = Field(description="How the candidate is shown: docs/decisions/0003.")
+    framing: Framing = Field(description="How the candidate is shown (docs/decisions/0003).")
     question: _Text = Field(
         description="Answerable with Yes (harmful) or No. {harms} is replaced by the phrases of "
         "the policy's categories."
@@ -126,6 +144,16 @@ class ConscienceIn(_Strict):
     label_mass_floor: _Share = Field(
         description="Below this share of probability on Yes and No, the question was not answered."
     )
+
+    @field_validator("question")
+    @classmethod
+    def _one_placeholder(cls, question: str) -> str:
+        if re.search(r"\{(?!harms\})", question):
+            raise refused(
+                "has a brace that does not begin {harms}, the only placeholder",
+                "Write {harms} where the categories go, and other braces in words.",
+            )
+        return question
 
 
 class ClassifierIn(_Strict):
@@ -136,7 +164,7 @@ class ClassifierIn(_Strict):
         "answers; `embedded` is always there."
     )
     thresholds: ThresholdsIn = Field(description="For the classifier's risk.")
-    ask: list[AskReason] = Field(
+    ask: list[_AskReason] = Field(
         default_factory=lambda: list(_MAY_ASK),
         description="When, beside every tool call, every rewrite and what a flagged input asks "
         "for; all of them when missing.",
@@ -155,18 +183,13 @@ class ClassifierIn(_Strict):
         description="What its pass settles: the conscience's doubt, and its failure too.",
     )
 
-    @field_validator("ask")
-    @classmethod
-    def _no_sample(cls, ask: list[AskReason]) -> list[AskReason]:
-        if AskReason.SAMPLE in ask:
-            raise ValueError("`sample` does not stand here; set `sample_rate`")
-        return ask
-
 
 class RewriteIn(_Strict):
     """Rewriting of flagged candidates."""
 
-    max_rounds: Annotated[int, Field(ge=1, le=5)] = Field(1, description="Most rounds.")
+    max_rounds: Annotated[int, Field(ge=1, le=5, strict=True)] = Field(
+        1, description="Most rounds."
+    )
     on_failure: Literal["escalate", "block"] = Field(
         "block", description="What follows when no round gave an answer that passes."
     )
@@ -186,23 +209,15 @@ class RetrievalIn(_Strict):
 class ToolIn(_Strict):
     """One tool that a request may offer and the model may call."""
 
-    arguments: dict[str, Any] = Field(
+    arguments: Annotated[dict[str, Any], AfterValidator(argument_schema)] = Field(
         default_factory=dict[str, Any], description="JSON Schema that each call's arguments fit."
     )
     review: ToolReview = Field(
         ToolReview.CLASSIFIER, description="Who looks at each call: a classifier, or a person too."
     )
 
-    @field_validator("arguments")
-    @classmethod
-    def _is_schema(cls, schema: dict[str, Any]) -> dict[str, Any]:
-        if "$ref" in str(schema):
-            raise ValueError("`$ref` is not taken; write the schema out")
-        try:
-            validator(schema)
-        except ValueError as error:
-            raise ValueError("not a JSON Schema; see json-schema.org") from error
-        return schema
+
+_Pattern = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(linear)]
 
 
 class InputIn(_Strict):
@@ -215,11 +230,11 @@ class InputIn(_Strict):
         default_factory=lambda: ThresholdsIn(lower=0.5, upper=0.8),
         description="For their risk; from `lower` on the input is flagged.",
     )
-    patterns: dict[_Name, Annotated[str, Field(min_length=1, max_length=500)]] = Field(
+    patterns: dict[_Name, _Pattern] = Field(
         default_factory=dict[str, str],
         description="Named regular expressions; a match in a user turn flags the input.",
     )
-    instructions: bool = Field(
+    instructions: StrictBool = Field(
         False, description="Whether text that reads like an attack on the prompt flags it too."
     )
     on_flag: OnInput = Field(
@@ -227,18 +242,14 @@ class InputIn(_Strict):
         "record: the flag is recorded."
     )
 
-    @field_validator("patterns")
-    @classmethod
-    def _compile(cls, patterns: dict[str, str]) -> dict[str, str]:
-        for name, pattern in patterns.items():
-            try:
-                linear(pattern)
-            except ValueError as error:
-                raise ValueError(
-                    f"`{name}` is no regular expression that runs in linear time; write it without "
-                    "look-around and back-references"
-                ) from error
-        return patterns
+    @model_validator(mode="after")
+    def _looks_at_something(self) -> Self:
+        if not (self.use or self.patterns or self.instructions):
+            raise refused(
+                "looks at nothing: it has no `use`, no `patterns` and no `instructions: true`",
+                "Add one of them, or remove `input`.",
+            )
+        return self
 
 
 class RedactIn(_Strict):
@@ -249,7 +260,7 @@ class RedactIn(_Strict):
         default_factory=list[Kind],
         description="Kinds that may stand where the caller's own messages hold the same value.",
     )
-    phone_regions: list[Annotated[str, Field(pattern=r"^[A-Z]{2}$")]] = Field(
+    phone_regions: list[Annotated[str, Field(pattern=_COUNTRY)]] = Field(
         default_factory=list[str],
         description="Countries whose national phone numbers are known, beside +… numbers.",
     )
@@ -258,7 +269,7 @@ class RedactIn(_Strict):
 class PolicyFile(_Strict):
     """A policy of Inwit."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")] = Field(
+    name: Annotated[str, Field(pattern=_POLICY)] = Field(
         description="The word by which keys, requests and metrics name it."
     )
     version: Annotated[str, Field(min_length=1, max_length=64)] = Field(
@@ -289,7 +300,7 @@ class PolicyFile(_Strict):
     retrieval: RetrievalIn | None = Field(
         None, description="Retrieved passages; none are taken when missing."
     )
-    tools: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")], ToolIn | None] = Field(
+    tools: dict[Annotated[str, Field(pattern=_TOOL)], ToolIn | None] = Field(
         default_factory=dict[str, ToolIn | None],
         description="Tools that may be offered and called; none when missing.",
     )
@@ -303,25 +314,18 @@ class PolicyFile(_Strict):
         None, description="Another policy that judges the same responses without effect."
     )
 
-    @field_validator("conscience")
-    @classmethod
-    def _question_fits(cls, conscience: ConscienceIn) -> ConscienceIn:
-        if re.search(r"\{(?!harms\})", conscience.question):
-            raise ValueError(
-                "`question` has another placeholder than {harms}; write other braces in words"
-            )
-        return conscience
-
-    def needs_classifier(self) -> str | None:
-        """What in this policy cannot be without a classifier, if there is none."""
+    def needs_classifier(self) -> tuple[str, ...] | None:
+        """The path of the first thing that cannot be without a classifier, if there is none."""
         if self.classifier is not None:
             return None
-        actions = [self.on_harm, self.on_doubt, self.on_disagreement.value]
-        actions += [category.action for category in self.categories.values() if category]
-        if "rewrite" in actions:
-            return "a rewrite"
+        for key in ("on_harm", "on_doubt", "on_disagreement"):
+            if getattr(self, key) == "rewrite":
+                return (key,)
+        for category, given in self.categories.items():
+            if given and given.action == "rewrite":
+                return ("categories", category.value, "action")
         if self.tools:
-            return "a tool call"
+            return ("tools",)
         if self.input is not None and self.input.on_flag is OnInput.CLASSIFY:
-            return "`on_flag: classify`"
+            return ("input", "on_flag")
         return None

@@ -65,20 +65,32 @@ def summary(policy: Policy) -> dict[str, Any]:
 
 def shown(policy: Policy) -> str:
     """The summary as indented JSON."""
-    return json.dumps(summary(policy), indent=2, ensure_ascii=False)
+    return _indented(summary(policy))
 
 
 def difference(before: Policy, after: Policy) -> str:
     """What the second does otherwise than the first, as a unified diff; empty where nothing."""
     lines = difflib.unified_diff(
-        shown(before).splitlines(),
-        shown(after).splitlines(),
+        _effects(before).splitlines(),
+        _effects(after).splitlines(),
         f"{before.name} {before.ref.version}",
         f"{after.name} {after.ref.version}",
         lineterm="",
         n=2,
     )
     return "\n".join(lines)
+
+
+def _effects(policy: Policy) -> str:
+    """The summary without what names a policy and changes nothing of what it does."""
+    all_of_it = summary(policy)
+    for key in ("name", "version", "digest", "description"):
+        del all_of_it[key]
+    return _indented(all_of_it)
+
+
+def _indented(values: dict[str, Any]) -> str:
+    return json.dumps(values, indent=2, ensure_ascii=False)
 
 
 def _thresholds(thresholds: Thresholds) -> dict[str, float]:
@@ -112,7 +124,7 @@ def _input(rule: InputRule | None) -> dict[str, Any] | None:
     return {
         "use": list(rule.use),
         "thresholds": _thresholds(rule.thresholds),
-        "patterns": sorted(rule.patterns),
+        "patterns": {name: str(pattern) for name, pattern in rule.patterns.items()},
         "instructions": rule.instructions,
         "on_flag": rule.on_flag.value,
     }

@@ -45,8 +45,9 @@ _ERRORS: tuple[tuple[str, bool, str, str], ...] = (
     (
         r"mapping values are not allowed",
         False,
-        "This colon cannot stand here: the line has one already, or is indented too far.",
-        "Put a text that has a colon in quotes, or move the line to the left.",
+        "This colon cannot stand here: the line has one already, is indented too far, or follows "
+        "a line without one.",
+        "Put a text that has a colon in quotes, or mend the indentation or the line above.",
     ),
     (
         r"expected <block end>",
@@ -61,9 +62,9 @@ _ERRORS: tuple[tuple[str, bool, str, str], ...] = (
         "Put it on a line of its own below its key.",
     ),
     (
-        r"another document",
+        r"another document|<document start>",
         False,
-        "A second document begins here.",
+        "A second document begins here, or what comes before it ends.",
         "Keep one policy in a file, and remove `---` and `...`.",
     ),
     (
@@ -71,6 +72,12 @@ _ERRORS: tuple[tuple[str, bool, str, str], ...] = (
         False,
         "A text that begins with `*` or `&` has a meaning in YAML.",
         "Put it in quotes.",
+    ),
+    (
+        r"node content|chomping|indentation indicator|comment or a line break|directive|tag",
+        False,
+        "YAML cannot read a value here.",
+        "Put the text in quotes.",
     ),
     (
         r"(unknown escape|escape sequence)",
@@ -92,5 +99,7 @@ def plainly(problem: str, context: str) -> tuple[bool, str, str]:
 
 def safe_word(text: str) -> str:
     """A word of the file as messages may quote it: on one line, visible, and not too long."""
-    shown = "".join(c if c.isprintable() and c != "`" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    shown = "".join(
+        c if c.isprintable() and c != "`" else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
     return shown if len(shown) <= _LONGEST else shown[: _LONGEST - 1] + "…"

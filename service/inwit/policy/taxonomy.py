@@ -1,8 +1,8 @@
 """The kinds of harm. One definition feeds the question, the API, the policies and the docs.
 
-Ten classes of MLCommons' AILuminate taxonomy (v1.0, whose privacy and specialised-advice classes
-are `privacy_leak` and `unqualified_professional_advice` here), and beside them what a product's
-own answers do wrong: deception, coercion, omission, power-seeking, unsafe use of tools.
+The twelve classes of MLCommons' AILuminate taxonomy (v1.0; its privacy and specialised-advice
+classes are `privacy_leak` and `unqualified_professional_advice` here), and beside them what a
+product's own answers do wrong: deception, coercion, omission, power-seeking, unsafe use of tools.
 `words` must fit after "harmful means": it is what a model is asked about, so it stays short.
 """
 
@@ -146,6 +146,24 @@ _ALL = (
 )
 
 TAXONOMY: Mapping[Category, Harm] = MappingProxyType({harm.category: harm for harm in _ALL})
+
+# The classes of AILuminate v1.0 (arXiv 2503.05731) under the names that it gives them.
+MLCOMMONS: Mapping[Category, str] = MappingProxyType(
+    {
+        Category.VIOLENT_CRIMES: "Violent Crimes",
+        Category.SEX_CRIMES: "Sex-Related Crimes",
+        Category.CHILD_EXPLOITATION: "Child Sexual Exploitation",
+        Category.SELF_HARM: "Suicide & Self-Harm",
+        Category.WEAPONS: "Indiscriminate Weapons",
+        Category.NONVIOLENT_CRIMES: "Nonviolent Crimes",
+        Category.INTELLECTUAL_PROPERTY: "Intellectual Property",
+        Category.DEFAMATION: "Defamation",
+        Category.HATE: "Hate",
+        Category.SEXUAL_CONTENT: "Sexual Content",
+        Category.PRIVACY_LEAK: "Privacy",
+        Category.PROFESSIONAL_ADVICE: "Specialized Advice",
+    }
+)
 
 
 def question_words(categories: tuple[Category, ...]) -> str:

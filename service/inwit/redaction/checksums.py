@@ -1,6 +1,7 @@
 """Check digits and fixed forms of identifiers. Each takes the characters without separators."""
 
 from datetime import date
+from functools import cache
 
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
@@ -40,13 +41,13 @@ _IBAN_LENGTHS = {
         21: "CH HR LI LV",
         22: "BG BH CR DE GB GE IE ME RS VA",
         23: "AE GI IL IQ OM SO TL",
-        24: "AD CZ ES MD PK RO SA SE SK TN VG YE",
+        24: "AD CZ ES MD PK RO SA SE SK TN VG",
         25: "LY PT ST",
         26: "IS TR",
         27: "BI DJ FR GR IT MC MR SM",
         28: "AL AZ BY CY DO GT HN HU LB NI PL SV",
         29: "BR EG PS QA UA",
-        30: "JO KW MU",
+        30: "JO KW MU YE",
         31: "MT SC",
         32: "LC",
         33: "RU",
@@ -103,10 +104,17 @@ def card_lengths(number: str) -> frozenset[int]:
 
     Empty where no issuer is known.
     """
-    if number[0] not in "234568":
-        return frozenset()
+    return _card_lengths(number[:4])
+
+
+@cache
+def _card_lengths(leading: str) -> frozenset[int]:
     return frozenset[int]().union(
-        *(lengths for low, high, lengths in _ISSUERS if low <= int(number[: len(str(low))]) <= high)
+        *(
+            lengths
+            for low, high, lengths in _ISSUERS
+            if low <= int(leading[: len(str(low))]) <= high
+        )
     )
 
 
@@ -161,12 +169,13 @@ def is_codice_fiscale(value: str) -> bool:
 
 def is_steuer_id(digits: str) -> bool:
     """German tax identifier: ISO 7064 mod 11,10, and one digit that repeats (BZSt)."""
-    counts = [digits[:10].count(digit) for digit in set(digits[:10])]
+    repeats = [digits[:10].count(digit) for digit in set(digits[:10])]
+    repeats = [count for count in repeats if count > 1]
     product = 10
     for digit in digits[:10]:
         total = (int(digit) + product) % 10 or 10
         product = total * 2 % 11
-    return max(counts) in (2, 3) and (11 - product) % 10 == int(digits[10])
+    return repeats in ([2], [3]) and (11 - product) % 10 == int(digits[10])
 
 
 def is_bsn(digits: str) -> bool:

@@ -93,7 +93,10 @@ _KEY_BLOCK = re.compile(
 
 _USERINFO = re.compile(r"://([^\s/@:\"'<>\[\]\x00]{0,64}:[^\s/@\"'<>\[\]\x00]{1,64})@")
 
-_VALUE = r"([^\s\"'`<>\[\](){},;\x00]{8,})"
+# Looked ahead at, so that an assignment within a value that is none is still seen.
+_IN_VALUE = r"[^\s\"'`<>\[\](){},;\x00]"
+_VALUE = rf"(?=({_IN_VALUE}{{8,{_LONGEST_JUDGED}}}))"
+_WHOLE_VALUE = re.compile(rf"{_IN_VALUE}*")
 # In lower case; a key may be quoted, and the value too.
 _ASSIGNED = re.compile(
     r"(?:pass(?:word|wd|phrase|code)|pwd|secret|token|credentials?|api[ _-]?key|access[ _-]?key"
@@ -107,35 +110,48 @@ _BEARER = re.compile(
 )
 # What stands without quotes where a secret would: the name of a variable or an attribute.
 _NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_]*(?:(?:\.|->|::)[A-Za-z_][A-Za-z0-9_]*)+|[A-Z_0-9]+")
+_DIGIT, _CAPITAL, _SMALL = re.compile("[0-9]"), re.compile("[A-Z]"), re.compile("[a-z]")
+_CONSTANT = re.compile(r"[A-Z_0-9]*")
 
 
 def find_credentials(text: str, lowered: str) -> Iterator[tuple[int, int]]:
     """Start and end of each secret; `lowered` is `text` in lower case, as long as it."""
-    for mark, forms in _FORMS_BY_MARK.items():
-        for sign, pattern in forms if mark in text else ():
-            if sign in text:
-                for found in pattern.finditer(text):
-                    yield found.span()
+    yield from _issued(text)
     if "PRIVATE KEY" in text:
-        for found in _KEY_BLOCK.finditer(text):
-            yield found.span()
+        yield from (found.span() for found in _KEY_BLOCK.finditer(text))
     if "://" in text and "@" in text:
-        for found in _USERINFO.finditer(text):
-            yield found.span(1)
+        yield from (found.span(1) for found in _USERINFO.finditer(text))
     if any(word in lowered for word in _ASSIGNING):
         yield from _assigned(_ASSIGNED, text, lowered)
     if "bearer" in lowered or "authorization" in lowered:
         yield from _assigned(_BEARER, text, lowered)
 
 
+def _issued(text: str) -> Iterator[tuple[int, int]]:
+    for mark, forms in _FORMS_BY_MARK.items():
+        for sign, pattern in forms if mark in text else ():
+            if sign in text:
+                yield from (found.span() for found in pattern.finditer(text))
+
+
 def _assigned(pattern: re.Pattern[str], text: str, lowered: str) -> Iterator[tuple[int, int]]:
+    done = 0
     for found in pattern.finditer(lowered):
         start, end = found.span(1)
-        end -= text[end - 1] == "."
-        value = text[start : min(end, start + _LONGEST_JUDGED)]
-        named = pattern is _ASSIGNED and text[start - 1] not in "\"'`"
-        if _is_secret(value) and not (named and _NAME.fullmatch(value)):
-            yield start, end
+        value = text[start:end].removesuffix(".")
+        named = pattern is _ASSIGNED and text[start - 1] not in "\"'`" and _is_name(value)
+        if start < done or named or not _is_secret(value):
+            continue
+        whole = _WHOLE_VALUE.match(text, start)
+        done = whole.end() if whole else end
+        yield start, done - (text[done - 1] == ".")
+
+
+def _is_name(value: str) -> bool:
+    """Whether this is a name such as `settings.API_KEY`, with no part that is itself a secret."""
+    return _NAME.fullmatch(value) is not None and not any(
+        _is_secret(part) and not _CONSTANT.fullmatch(part) for part in re.split(r"[.:>-]+", value)
+    )
 
 
 def _is_secret(value: str) -> bool:
@@ -144,11 +160,9 @@ def _is_secret(value: str) -> bool:
     Eight characters with a digit and two more classes, or sixteen of which ten differ, letters and
     digits both. A longer value never counts for less than its beginning.
     """
-    if "://" in value or value.startswith(("/", "./", "$", "%")):
+    if not _DIGIT.search(value) or "://" in value or value.startswith(("/", "./", "$", "%")):
         return False
-    capital = any(character.isupper() for character in value)
-    small = any(character.islower() for character in value)
-    digit = any(character.isdigit() for character in value)
-    if len(value) >= 8 and digit and capital + small + (not value.isalnum()) >= 2:
+    capital, small = _CAPITAL.search(value) is not None, _SMALL.search(value) is not None
+    if len(value) >= 8 and capital + small + (not value.isalnum()) >= 2:
         return True
-    return len(value) >= 16 and len(set(value)) >= 10 and digit and (capital or small)
+    return len(value) >= 16 and len(set(value)) >= 10 and (capital or small)

@@ -14,8 +14,9 @@ BEFORE = 48  # characters in which a context word may stand before a value
 AFTER = 24  # and after it
 _SEPARATORS = re.compile(r"[ ./-]")
 # What `find` took before, or what `mask` wrote, in lower case.
-_PLACEHOLDER = re.compile(r"\[[a-z_]{2,24}_\d{1,6}\]|\x00")
+_PLACEHOLDER = re.compile(r"\[[a-z_]{2,24}_\d{1,6}\]|\x00+")
 _LONGEST_PLACEHOLDER = 30
+_FURTHEST = 2048  # characters back, values included, in which the words before are gathered
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ def _form(first: str, rest: str) -> re.Pattern[str]:
 
 
 def _words(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns))
+    # ASCII: a letter of another script beside a word does not make it part of that word.
+    return re.compile("|".join(patterns), re.ASCII)
 
 
 _IDENTIFIERS = (
@@ -49,7 +51,7 @@ _IDENTIFIERS = (
         _form(r"[0-8]", r"[0-9]{2}(?:([ -])[0-9]{2}\1|[0-9]{2})[0-9]{4}"),
         checksums.is_ssn,
         context=_words("ssn", "social security", "soc[.]? sec", "taxpayer"),
-        hints=("ssn", "social sec", "soc", "taxpayer"),
+        hints=("ssn", "social sec", "soc sec", "soc. sec", "taxpayer"),
     ),
     # United Kingdom, NINO
     _Identifier(
@@ -84,10 +86,8 @@ _IDENTIFIERS = (
     _Identifier(
         _form(r"[1-9]", r"[0-9] ?[0-9]{3} ?[0-9]{3} ?[0-9]{3}"),
         checksums.is_steuer_id,
-        context=_words(
-            r"steuer[- ]?id", "steuerliche id", r"\bid-?nr", r"\btax (?:id|number)", r"\btin\b"
-        ),
-        hints=("steuer", "idnr", "id-nr", "tax ", "tin"),
+        context=_words(r"steuer[- ]?id", "steuerliche id", r"\bid-?nr", r"\btax (?:id|number)"),
+        hints=("steuer", "idnr", "id-nr", "tax id", "tax number"),
     ),
     # Netherlands, BSN
     _Identifier(
@@ -111,8 +111,8 @@ _IDENTIFIERS = (
     _Identifier(
         _form(r"[2-9]", r"[0-9]{3}([ -]?)[0-9]{4}\1[0-9]{4}"),
         checksums.is_aadhaar,
-        context=_words("aadha+r", "uidai", r"\buid\b", "आधार"),
-        hints=("aadha", "uid", "आधार"),
+        context=_words("aadha+r", "uidai", "आधार"),
+        hints=("aadha", "uidai", "आधार"),
     ),
     # China, resident identity: its date makes it as telling as a written form
     _Identifier(
@@ -132,9 +132,13 @@ def find_national_ids(text: str, lowered: str) -> Iterator[tuple[int, int]]:
         hints = identifier.hints
         if hints and not any(hint in lowered for hint in hints):
             continue
+        last = -BEFORE - 1
         for found in identifier.pattern.finditer(text):
-            value = _SEPARATORS.sub("", found[0])
-            if identifier.valid(value) and _counts(identifier, found, lowered):
+            if not identifier.valid(_SEPARATORS.sub("", found[0])):
+                continue
+            # In a list the word stands before the first one alone.
+            if found.start() - last <= BEFORE or _counts(identifier, found, lowered):
+                last = found.end()
                 yield found.span()
 
 
@@ -146,12 +150,16 @@ def _counts(identifier: _Identifier, found: re.Match[str], lowered: str) -> bool
 
 
 def is_near(words: re.Pattern[str], lowered: str, start: int, end: int) -> bool:
-    """Whether one of `words` stands near a value, with no other value or placeholder between."""
+    """Whether one of `words` stands near a value: before it, or after it up to the next value.
+
+    Other values and placeholders before it count as one character, so that a word is as near in
+    masked text as it was.
+    """
+    before = lowered[max(0, start - BEFORE) : start]
+    if "\x00" in before or "]" in before:
+        before = _PLACEHOLDER.sub(" ", lowered[max(0, start - _FURTHEST) : start])[-BEFORE:]
     # A whole placeholder more than is looked at: one that the window cuts would look like words.
-    before = lowered[max(0, start - BEFORE - _LONGEST_PLACEHOLDER) : start]
     after = lowered[end : end + AFTER + _LONGEST_PLACEHOLDER]
-    ends = [found.end() for found in _PLACEHOLDER.finditer(before)]
-    first = _PLACEHOLDER.search(after)
-    before = before[ends[-1] :] if ends else before
-    after = after[: first.start()] if first else after
-    return words.search(before[-BEFORE:]) is not None or words.search(after[:AFTER]) is not None
+    following = _PLACEHOLDER.search(after)
+    after = after[: min(AFTER, following.start())] if following else after[:AFTER]
+    return words.search(before) is not None or words.search(after) is not None

@@ -36,7 +36,7 @@ _IPV6 = re.compile(
     r"[0-9A-Fa-f](?<![A-Za-z0-9_:.].)[0-9A-Fa-f]{1,3}:[0-9A-Fa-f:]{2,34}"
     r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3})?(?![A-Za-z0-9_:])"
 )
-_VERSION = re.compile(r"(?:\bv|version|release|build|firmware|chapter|section)\.? ?\Z")
+_VERSION = re.compile(r"(?:\bv|version|release|build|firmware|chapter|section)\.? ?\Z", re.ASCII)
 
 
 def find_emails(text: str) -> Iterator[tuple[int, int]]:

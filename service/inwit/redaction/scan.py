@@ -14,12 +14,12 @@ from inwit.redaction.phones import find_phones
 
 __all__ = ["HOLD_BACK", "Kind", "Span", "echoed", "find", "mask", "settled"]
 
-HOLD_BACK = 576
+HOLD_BACK = 640
 """How many visible characters at the end of a text more text can still change the finding of.
 
 The longest form of each kind, with the words that must stand near it: credential 130 (up to where
 it is certain; it may go on), email 129, IBAN 69, national identifier 75, card 77, IP address 47,
-phone number 52. Summed, since what one kind takes another cannot.
+phone number 106. Summed, since what one kind takes another cannot.
 """
 
 # From the most telling to the least: what one kind takes, the next ones do not see.
@@ -42,7 +42,9 @@ _NEEDS = {
     Kind.PAYMENT_CARD: _LONG_NUMBER,
     Kind.PHONE: _LONG_NUMBER,
 }
+_WITH_WORDS = (Kind.NATIONAL_ID, Kind.PAYMENT_CARD, Kind.PHONE)
 _TAKEN = "\x00"
+_MOST_LOOKS = 8
 
 
 def find(text: str, kinds: frozenset[Kind], regions: tuple[str, ...] = ()) -> tuple[Span, ...]:
@@ -54,15 +56,23 @@ def find(text: str, kinds: frozenset[Kind], regions: tuple[str, ...] = ()) -> tu
     """
     folded = fold(text)
     rest = folded.text.replace(_TAKEN, " ")
-    held = {need for need in (_DIGIT, _LONG_NUMBER) if need.search(rest)}
     spans: list[Span] = []
-    for kind in _ORDER:
-        if kind not in kinds or (kind in _NEEDS and _NEEDS[kind] not in held):
-            continue
-        found = _united(_found(kind, rest, regions))
-        if found:
-            spans += (_span(kind, folded, start, end) for start, end in found)
-            rest = _without(rest, found)
+    wanted = [kind for kind in _ORDER if kind in kinds]
+    for look in range(_MOST_LOOKS):
+        before = len(spans)
+        lowered = lower(rest)
+        held = {need for need in (_DIGIT, _LONG_NUMBER) if need.search(rest)}
+        for kind in wanted:
+            if kind in _NEEDS and _NEEDS[kind] not in held:
+                continue
+            found = _united(_found(kind, rest, lowered, regions))
+            if found:
+                spans += (_span(kind, folded, start, end) for start, end in found)
+                rest, lowered = _without(rest, found), _without(lowered, found)
+        # Without the values found, the words for others may stand near them: look again.
+        wanted = wanted if look else [kind for kind in wanted if kind in _WITH_WORDS]
+        if len(spans) == before:
+            break
     return tuple(sorted(spans, key=lambda span: span.start))
 
 
@@ -111,22 +121,24 @@ def echoed(spans: Iterable[Span], text: str, earlier: Iterable[str]) -> tuple[Sp
     return tuple(known)
 
 
-def _found(kind: Kind, text: str, regions: tuple[str, ...]) -> Iterable[tuple[int, int]]:
+def _found(
+    kind: Kind, text: str, lowered: str, regions: tuple[str, ...]
+) -> Iterable[tuple[int, int]]:
     match kind:
         case Kind.CREDENTIAL:
-            return find_credentials(text, lower(text))
+            return find_credentials(text, lowered)
         case Kind.EMAIL:
             return find_emails(text)
         case Kind.IBAN:
             return find_ibans(text)
         case Kind.NATIONAL_ID:
-            return find_national_ids(text, lower(text))
+            return find_national_ids(text, lowered)
         case Kind.PAYMENT_CARD:
-            return find_cards(text, lower(text))
+            return find_cards(text, lowered)
         case Kind.IP_ADDRESS:
-            return find_ips(text, lower(text))
+            return find_ips(text, lowered)
         case Kind.PHONE:
-            return find_phones(text, regions)
+            return find_phones(text, lowered, regions)
 
 
 def _united(found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -258,7 +258,7 @@ async def test_roles_that_a_template_refuses_are_no_pass(
     async with guarded("granite_guardian_4_1") as guard:
         verdict = await guard.classify(ASKED, LONG)
 
-    assert verdict.fault is Fault.UPSTREAM
+    assert verdict.fault is Fault.REFUSED
 
 
 async def test_a_closed_guard_is_unavailable(server: FakeGuardServer) -> None:

@@ -13,8 +13,11 @@ import jsonschema_rs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from inwit.clients.classifiers.http import HttpClassifier, read_answer
+from inwit.clients.classifiers.panel import Seat
+from inwit.config import ClassifierSettings
 from inwit.policy.taxonomy import TAXONOMY
 from inwit.types import Category, Fault, ReviewStatus, Verdict
 from tests.fakes_classifiers import ANSWER, ASKED, COVERS, FakeHttp, Manner, exchange
@@ -60,6 +63,7 @@ async def test_a_judgement(detector: HttpClassifier, server: FakeHttp) -> None:
         categories=(Category.HATE,),
         # Not asked about, or unknown: labels, so that the risk counts whatever the policy lists.
         labels=("team:tone", "rudeness", "self_harm"),
+        unnamed=True,
     )
 
 
@@ -165,7 +169,8 @@ async def test_any_other_status_is_a_failure(
 
     verdict = await detector.classify(exchange(), 5)
 
-    assert (verdict.status, verdict.fault) == (ReviewStatus.UNAVAILABLE, Fault.UPSTREAM)
+    fault = Fault.REFUSED if status in (400, 422) else Fault.UPSTREAM
+    assert (verdict.status, verdict.fault) == (ReviewStatus.UNAVAILABLE, fault)
     assert verdict.covers == COVERS
     assert server.paths == ["/detect"]
 
@@ -279,3 +284,19 @@ async def test_the_detector_of_the_page_runs() -> None:
 
     assert (clean.risk, clean.model) == (0.0, "at-sign-1")
     assert (leak.risk, leak.categories) == (1.0, (Category.PRIVACY_LEAK,))
+
+
+def test_the_page_has_the_keys_and_an_example_that_is_taken() -> None:
+    (example,) = re.findall(r"INWIT_CLASSIFIERS='(.*?)'", PAGE, re.DOTALL)
+    table = PAGE.partition("| key |")[2].partition("\n\n")[0]
+    keys = dict(re.findall(r"^\| `([a-z_]+)` \|.*\| ([^|]*) \|$", table, re.MULTILINE))
+
+    taken = TypeAdapter(dict[str, ClassifierSettings]).validate_json(example)
+
+    assert [each.kind for each in taken.values()] == ["guard_llm", "http"]
+    assert keys.keys() == ClassifierSettings.model_fields.keys()
+    defaults = Seat(HttpClassifier("own", "http://127.0.0.1"))
+    assert (keys["timeout_ms"], keys["max_in_flight"]) == (
+        str(defaults.timeout_ms),
+        str(defaults.max_in_flight),
+    )

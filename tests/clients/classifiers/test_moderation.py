@@ -206,7 +206,7 @@ async def test_a_flag_may_have_a_modest_score(
 
 @pytest.mark.parametrize(
     ("status", "fault"),
-    [(302, Fault.UPSTREAM), (400, Fault.UPSTREAM), (429, Fault.UPSTREAM), (500, Fault.UPSTREAM)],
+    [(302, Fault.UPSTREAM), (400, Fault.REFUSED), (429, Fault.UPSTREAM), (500, Fault.UPSTREAM)],
 )
 async def test_a_refusal_is_a_failure(
     moderator: ModerationClassifier, server: FakeHttp, status: int, fault: Fault

@@ -170,7 +170,7 @@ async def test_where_none_judges_the_most_telling_failure_is_given(
     assert await panel.classify(BOTH, SHOWN, 5) == given[told]
 
 
-@pytest.mark.parametrize("how", ["error", "malformed", "hang", "hang up"])
+@pytest.mark.parametrize("how", ["error", "hang", "hang up"])
 async def test_failures_in_a_row_open_the_breaker_and_a_trial_closes_it(
     panel_of: MakePanel, first: FakeHttp, clock: Clock, how: str
 ) -> None:

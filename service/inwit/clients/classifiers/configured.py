@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from inwit.clients.classifiers.embedded import EmbeddedClassifier
 from inwit.clients.classifiers.families import FAMILIES
-from inwit.clients.classifiers.guard_llm import GuardLLM
+from inwit.clients.classifiers.guard_llm import MAX_ANSWER_BYTES, GuardLLM
 from inwit.clients.classifiers.http import HttpClassifier
 from inwit.clients.classifiers.moderation import ModerationClassifier
 from inwit.clients.classifiers.panel import Member, Panel, Seat
@@ -39,7 +39,11 @@ def _member(name: str, settings: ClassifierSettings) -> Member:
                     f"There are: {', '.join(sorted(FAMILIES))}."
                 )
             transport = JsonTransport(
-                url, api_key=secret, what="guard model", key_setting=_KEY_SETTING
+                url,
+                api_key=secret,
+                what=f"guard server {name}",
+                key_setting=_KEY_SETTING,
+                max_answer_bytes=MAX_ANSWER_BYTES,
             )
             return GuardLLM(name, family, transport, model=settings.model)
         case "openai_moderation":

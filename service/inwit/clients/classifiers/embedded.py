@@ -219,7 +219,7 @@ class Weights:
             with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
                 unit, slope, intercept = (float(number) for number in arrays["numbers"])
                 return cls(arrays["weights"], arrays["norms"], unit, slope, intercept)
-        except (BadZipFile, KeyError, OSError, TypeError, AttributeError) as error:
+        except (BadZipFile, EOFError, KeyError, OSError, TypeError, AttributeError) as error:
             raise ValueError("not a file of weights") from error
 
     def write(self) -> bytes:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from inwit.clients.classifiers.families.family import Answer, Family, Position, Question, Reading
 from inwit.clients.classifiers.http import ModelName, asked_about
 from inwit.clients.transport import JsonTransport
-from inwit.errors import ConversationTooLong, UpstreamError, UpstreamTimeout
+from inwit.errors import ConversationTooLong, UpstreamError, UpstreamRefused, UpstreamTimeout
 from inwit.types import Category, Exchange, Fault, ReviewStatus, TokenScore, Usage, Verdict
 
 # For the transport: 128 tokens with 20 alternatives each come to a quarter of it.
@@ -200,6 +200,7 @@ class GuardLLM:
             categories=tuple(
                 dict.fromkeys(one for each in readings for one in each.categories if one in asked)
             ),
+            unnamed=any(len(asked.intersection(r.categories)) < len(r.labels) for r in readings),
         )
 
     def _failed(self, fault: Fault) -> Verdict:
@@ -211,6 +212,8 @@ class GuardLLM:
 def _fault(error: ConversationTooLong | UpstreamError) -> Fault:
     if isinstance(error, ConversationTooLong):
         return Fault.DOES_NOT_FIT
+    if isinstance(error, UpstreamRefused):
+        return Fault.REFUSED
     return Fault.TIMEOUT if isinstance(error, UpstreamTimeout) else Fault.UPSTREAM
 
 

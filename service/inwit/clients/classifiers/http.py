@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from inwit.clients.transport import JsonTransport
-from inwit.errors import ConversationTooLong, UpstreamError, UpstreamTimeout
+from inwit.errors import ConversationTooLong, UpstreamError, UpstreamRefused, UpstreamTimeout
 from inwit.types import Category, Exchange, Fault, ReviewStatus, Verdict
 
 MAX_ANSWER_BYTES = 64 * 2**10
@@ -34,6 +34,7 @@ class Finding:
     risk: float
     categories: tuple[Category, ...] = ()
     labels: tuple[str, ...] = ()
+    unnamed: bool = False
     model: str | None = None
 
 
@@ -75,6 +76,8 @@ async def ask_server(
         return not_judged(name, exchange, Fault.DOES_NOT_FIT)
     except (TimeoutError, UpstreamTimeout):
         return not_judged(name, exchange, Fault.TIMEOUT)
+    except UpstreamRefused:
+        return not_judged(name, exchange, Fault.REFUSED)
     except UpstreamError:
         return not_judged(name, exchange, Fault.UPSTREAM)
     try:
@@ -89,6 +92,7 @@ async def ask_server(
         covers=exchange.covers,
         categories=finding.categories,
         labels=finding.labels[:MAX_LABELS],
+        unnamed=finding.unnamed,
     )
 
 
@@ -120,7 +124,7 @@ def read_answer(raw: bytes, asked: frozenset[Category]) -> Finding:
     answer = _ANSWER.validate_json(raw)
     categories, others = sort_names(answer.categories, asked)
     labels = tuple(dict.fromkeys((*answer.labels, *others)))
-    return Finding(answer.risk, categories, labels, answer.model)
+    return Finding(answer.risk, categories, labels, bool(others), answer.model)
 
 
 class HttpClassifier:

@@ -144,7 +144,8 @@ def read_moderation(raw: bytes, asked: frozenset[Category]) -> Finding:
     flagged.sort(key=lambda name: -scores[name])
     found = frozenset[Category]().union(*(CATEGORIES.get(name, ()) for name in flagged)) & asked
     in_order = tuple(category for category in Category if category in found)
-    return Finding(max(counted), in_order, tuple(flagged), moderation.model)
+    unnamed = any(not asked & frozenset(CATEGORIES.get(name, ())) for name in flagged)
+    return Finding(max(counted), in_order, tuple(flagged), unnamed, moderation.model)
 
 
 def _meaning(name: str) -> frozenset[Category]:

@@ -19,11 +19,10 @@ from inwit.types import Exchange, Fault, ReviewStatus, Verdict
 
 log = structlog.get_logger()
 
-# What speaks against the server. Others speak of the exchange or of the load: DOES_NOT_FIT, BUSY,
-# and LOW_LABEL_MASS, which a text can provoke, and with it would shut out everybody else's.
-_AGAINST_SERVER = frozenset(
-    {Fault.TIMEOUT, Fault.UPSTREAM, Fault.NO_LOGPROBS, Fault.MALFORMED, Fault.MALFORMED_ANSWER}
-)
+# What speaks against the server. Others speak of the load (BUSY) or of the exchange: a text can
+# provoke REFUSED, DOES_NOT_FIT, LOW_LABEL_MASS and MALFORMED_ANSWER, and by five of them in a row
+# its sender would shut out everybody else's.
+_AGAINST_SERVER = frozenset({Fault.TIMEOUT, Fault.UPSTREAM, Fault.NO_LOGPROBS, Fault.MALFORMED})
 # A caller may set a short deadline. Running past it speaks against the server only where the
 # server had at least this share of its own timeout.
 _FAIR_SHARE = 0.5

@@ -1,0 +1,41 @@
+"""Reads what a response left behind: its ledger entry and the metrics."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from inwit.ledger import read
+from inwit.ledger.read import Story
+from inwit.ledger.verify import verify_chain
+from tests.conftest import Caller
+
+
+async def entry(caller: Caller, body: dict[str, Any]) -> Story:
+    """The one entry about a response, in a chain that holds."""
+    (story,) = await caller.database.read(lambda db: read.stories(db, body["id"]))
+    assert (await caller.database.read(verify_chain)).breaks == ()
+    return story
+
+
+async def metric(caller: Caller, series: str) -> float:
+    """The value of one series, 0 where it is not there yet."""
+    for line in (await caller.http.get("/metrics")).text.splitlines():
+        if line.startswith(f"{series} "):
+            return float(line.rpartition(" ")[2])
+    return 0.0
+
+
+@dataclass
+class Counting:
+    """How much a series has grown since this was made."""
+
+    caller: Caller
+    series: str
+    before: float
+
+    async def grown(self) -> float:
+        return await metric(self.caller, self.series) - self.before
+
+
+async def counting(caller: Caller, series: str) -> Counting:
+    """Begin to count."""
+    return Counting(caller, series, await metric(caller, series))
