@@ -19,7 +19,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 def settings() -> str:
     """docs/settings.md."""
     rows = [
-        f"| `INWIT_{name.upper()}` | {field.description} | {_default(field.default)} |"
+        f"| `INWIT_{name.upper()}` | {field.description} | {_default(field.get_default(call_default_factory=True))} |"
         for name, field in Settings.model_fields.items()
     ]
     return _page(

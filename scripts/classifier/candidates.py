@@ -29,6 +29,7 @@ from inwit.evaluation.metrics import Floats
 Scorer = Callable[[Sequence[Row]], Floats]
 Candidate = Callable[[Sequence[Row]], Scorer]
 SHIPPED = "n-grams, windows (shipped)"
+WHOLE = "n-grams, whole answer"
 _LONGEST_PROMPT = 3_000  # characters, from its end
 
 
@@ -93,7 +94,7 @@ CANDIDATES: Mapping[str, Candidate] = {
     "response length (baseline)": _length,
     "bag of words (baseline)": _bag,
     "static embeddings of the training answers": _static,
-    "n-grams, whole answer": _whole,
+    WHOLE: _whole,
     "n-grams, whole answer and prompt": _with_prompt,
     "n-grams, windows, refusals as they come": _windows(Recipe(refusals=1.0, openings=0.0)),
     SHIPPED: _windows(Recipe()),

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scripts.classifier.candidates import CANDIDATES, SHIPPED, Scorer
+from scripts.classifier.candidates import CANDIDATES, SHIPPED, WHOLE, Scorer
 from scripts.classifier.rows import (
     SOURCES,
     Row,
@@ -52,7 +52,7 @@ def main() -> None:
     _print(*_data(arguments.data))
     if not arguments.quick:
         _print(*_comparison(rows, sets, risks))
-    _print(*_thresholds(sets, risks), *_disguises(sets, risks), *_costs(shipped))
+    _print(*_thresholds(sets, risks), *_disguises(rows, sets, risks), *_costs(shipped))
 
 
 def _sets(folder: Path, training: Sequence[Row]) -> Sets:
@@ -112,24 +112,25 @@ def _thresholds(sets: Sets, risks: Scorer) -> Iterable[str]:
     yield ""
 
 
-def _disguises(sets: Sets, risks: Scorer) -> Iterable[str]:
-    """What an answer gains by other text around it; safe and unsafe ones get the same."""
+def _disguises(rows: Sequence[Row], sets: Sets, risks: Scorer) -> Iterable[str]:
+    """What an answer gains by other text around it, here and where it is scored whole."""
     draw = random.Random(_SEED)  # noqa: S311  # no secret depends on it
     ways: dict[str, Callable[[Row, Sequence[Row]], Row]] = {
         "as it is": lambda row, _: row,
-        "behind a refusal": lambda row, _: row.after(_REFUSAL),
         "unsafe behind a refusal": lambda row, _: row.after(_REFUSAL) if row.unsafe else row,
-        "between two safe answers": lambda row, safe: _between(row, draw.choices(safe, k=2)),
+        "unsafe between two safe answers": lambda row, safe: (
+            _between(row, draw.choices(safe, k=2)) if row.unsafe else row
+        ),
+        "all between two safe answers": lambda row, safe: _between(row, draw.choices(safe, k=2)),
     }
-    yield from _table("AUROC; unsafe with risk from 0.5", *ways)
+    scorers = {SHIPPED: risks, WHOLE: CANDIDATES[WHOLE](rows)}
+    yield from _table("AUROC", "model", *ways)
     for name in ("gptfuzz", "rbr_gold", "darkpatterns_llm", "xstest", "jbb_artifacts"):
-        rows = sets[name]
-        safe = [row for row in rows if not row.unsafe]
-        cells: list[str] = []
-        for way in ways.values():
-            found = risks([way(row, safe) for row in rows])
-            cells.append(f"{_auroc(found, rows)}; {np.mean(found[_unsafe(rows)] >= 0.5):.2f}")
-        yield _row(name, *cells)
+        tests = sets[name]
+        safe = [row for row in tests if not row.unsafe]
+        shown = [[way(row, safe) for row in tests] for way in ways.values()]
+        for model, scorer in scorers.items():
+            yield _row(name, model, *(_auroc(scorer(others), tests) for others in shown))
     yield ""
 
 

@@ -1,5 +1,8 @@
 """The policies that come with Inwit keep what their comments promise."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from inwit.policy.loader import PACKAGED, load_policies
@@ -173,3 +176,28 @@ def test_children_is_stricter_than_the_default_in_everything() -> None:
     )
     assert not CHILDREN.tools
     assert CHILDREN.retrieval is None
+
+
+def keys_with_comment(file: Path) -> tuple[set[str], set[str]]:
+    """The top-level keys, and those with a comment: beside or within them, or above their group.
+
+    A group is what stands without an empty line between.
+    """
+    keys: set[str] = set()
+    commented: set[str] = set()
+    headed, key = False, ""
+    for line in file.read_text().splitlines():
+        if found := re.match(r"([a-z_]+):", line):
+            key = found[1]
+            keys.add(key)
+        headed = bool(line) and (headed or line.startswith("#"))
+        if key and not line.startswith("#") and (headed or re.search(r"(^|\s)# ", line)):
+            commented.add(key)
+    return keys, commented
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_packaged_policy_explains_every_key(file: Path) -> None:
+    keys, commented = keys_with_comment(file)
+
+    assert keys == commented

@@ -96,6 +96,8 @@ def _warnings(gateway: Gateway) -> list[str]:
             f"No calibration for {', '.join(raw)}: risks are the model's raw ones, and the "
             "stricter thresholds hold (inwit calibrate)."
         )
+    if any(calibration.facts.forced for calibration in gateway.calibrations.values()):
+        warnings.append("A calibration was forced for a judge without signal: it tells nothing.")
     if gateway.policies.problems:
         warnings.append("The policy folder does not compile; the policies before it are in force.")
     weak = sorted(p.name for p in policies if p.classifier and p.classifier.use == ("embedded",))

@@ -17,7 +17,7 @@ from inwit.pipeline.normalise import inert
 from inwit.pipeline.protocols import ReviewModel
 from inwit.types import Candidate, Category, Exchange, Framing
 
-_MAX_TOKENS = 256
+_MAX_TOKENS = 192
 _MOST_CATEGORIES = 4
 _MOST_SPANS = 3
 _LONGEST_SPAN = 300
