@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prometheus_client.metrics import MetricWrapperBase
+from pydantic.fields import FieldInfo
 from scripts import decisions_table, render_policy_docs
 
 from inwit import errors, telemetry
@@ -19,7 +20,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 def settings() -> str:
     """docs/settings.md."""
     rows = [
-        f"| `INWIT_{name.upper()}` | {field.description} | {_default(field.get_default(call_default_factory=True))} |"
+        f"| `INWIT_{name.upper()}` | {field.description} | {_default(field)} |"
         for name, field in Settings.model_fields.items()
     ]
     return _page(
@@ -77,7 +78,8 @@ PAGES = {
 }
 
 
-def _default(value: object) -> str:
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True, validated_data={})
     return "unset" if value is None else f"`{value}`"
 
 

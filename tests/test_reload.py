@@ -295,6 +295,7 @@ async def test_what_is_compiled_is_what_was_read_and_is_kept(
     written.steps = iter([*steps, ("support.yaml", policy_text("support", "3"))])
 
     assert await reloader.look() is Reload.REFUSED
+    assert "changed while it was read" in reloader.book.problems[0]
     assert versions(reloader)["support"] == "1"
 
     assert await reloader.look() is Reload.OK

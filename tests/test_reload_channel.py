@@ -115,7 +115,8 @@ async def test_a_channel_that_went_dead_without_a_word_is_joined_anew(
             await until(lambda: told(redis))
             network.silent.set()
             write_policies(folder, support="2")
-            await network.connected_again.wait()
+            async with asyncio.timeout(30):
+                await network.connected_again.wait()
             await until_version(reloader, "2")
 
 

@@ -38,7 +38,7 @@ def _length(_: Sequence[Row]) -> Scorer:
 
 
 def _on_vectors(rows: Sequence[Row], vectors: Vectors) -> Scorer:
-    slopes, _ = logistic(vectors(_answers(rows)), _unsafe(rows), cell_weights(rows), 1.0)
+    slopes, _ = logistic(vectors(_answers(rows)), unsafe_of(rows), cell_weights(rows), 1.0)
     return lambda others: vectors(_answers(others)) @ slopes
 
 
@@ -53,7 +53,7 @@ def _static(rows: Sequence[Row]) -> Scorer:
 def _whole(rows: Sequence[Row]) -> Scorer:
     """The shipped n-grams on the whole answer at once."""
     matrix = _fields(rows, lambda row: row.response)
-    slopes = sparse_logistic(matrix(rows), _unsafe(rows), cell_weights(rows), 1.0)
+    slopes = sparse_logistic(matrix(rows), unsafe_of(rows), cell_weights(rows), 1.0)
     return lambda others: matrix(others) @ slopes
 
 
@@ -65,7 +65,7 @@ def _with_prompt(rows: Sequence[Row]) -> Scorer:
     def matrix(others: Sequence[Row]) -> Matrix:
         return beside(answer(others), prompt(others))
 
-    slopes = sparse_logistic(matrix(rows), _unsafe(rows), cell_weights(rows), 1.0)
+    slopes = sparse_logistic(matrix(rows), unsafe_of(rows), cell_weights(rows), 1.0)
     return lambda others: matrix(others) @ slopes
 
 
@@ -86,7 +86,8 @@ def _answers(rows: Sequence[Row]) -> list[str]:
     return [row.response for row in rows]
 
 
-def _unsafe(rows: Sequence[Row]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def unsafe_of(rows: Sequence[Row]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which answers are unsafe."""
     return np.array([row.unsafe for row in rows])
 
 

@@ -42,20 +42,20 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     rows = training_rows(arguments.data)
-    sets = _sets(arguments.data, rows)
+    sets = sets_of(arguments.data, rows)
     shipped = EmbeddedClassifier.load()
 
     def risks(others: Sequence[Row]) -> Floats:
         return np.array([shipped.risk(row.response) for row in others])
 
-    _print(f"`{shipped.model}`, trained on {len(rows)} answers.", "")
-    _print(*_data(arguments.data))
+    print_lines(f"`{shipped.model}`, trained on {len(rows)} answers.", "")
+    print_lines(*_data(arguments.data))
     if not arguments.quick:
-        _print(*_comparison(rows, sets, risks))
-    _print(*_thresholds(sets, risks), *_disguises(rows, sets, risks), *_costs(shipped))
+        print_lines(*_comparison(rows, sets, risks))
+    print_lines(*_thresholds(sets, risks), *_disguises(rows, sets, risks), *_costs(shipped))
 
 
-def _sets(folder: Path, training: Sequence[Row]) -> Sets:
+def sets_of(folder: Path, training: Sequence[Row]) -> Sets:
     """The test rows of every set; answers that were also trained on are left out."""
     known = {row.response for row in training}
     sets: dict[str, Sequence[Row]] = {}
@@ -70,35 +70,35 @@ def _sets(folder: Path, training: Sequence[Row]) -> Sets:
 
 
 def _data(folder: Path) -> Iterable[str]:
-    yield from _table("set", "origin", "licence", "SHA-256 of the copy")
+    yield from table_of("set", "origin", "licence", "SHA-256 of the copy")
     for source in SOURCES:
-        yield _row(source.name, source.origin, source.licence, f"`{digest(folder, source)[:16]}`")
+        yield row_of(source.name, source.origin, source.licence, f"`{digest(folder, source)[:16]}`")
     yield ""
 
 
 def _comparison(rows: Sequence[Row], sets: Sets, risks: Scorer) -> Iterable[str]:
     """AUROC of each candidate: on a training set left out of the fit, and on the test rows."""
     names = list(CANDIDATES)
-    yield from _table("AUROC, set left out of training", *names)
+    yield from table_of("AUROC, set left out of training", *names)
     for name in _HELD_OUT:
         kept = [row for row in rows if row.source != name]
         left = [row for row in rows if row.source == name]
-        cells = [_auroc(CANDIDATES[each](kept)(left), left) for each in names]
-        yield _row(name, *cells)
+        cells = [auroc_of(CANDIDATES[each](kept)(left), left) for each in names]
+        yield row_of(name, *cells)
         _progress(name)
     yield ""
-    yield from _table("AUROC, test rows", *names)
+    yield from table_of("AUROC, test rows", *names)
     scorers = {each: CANDIDATES[each](rows) for each in names if each != SHIPPED}
     scorers[SHIPPED] = risks
     for name, tests in sets.items():
-        yield _row(name, *(_auroc(scorers[each](tests), tests) for each in names))
+        yield row_of(name, *(auroc_of(scorers[each](tests), tests) for each in names))
         _progress(name)
     yield ""
 
 
 def _thresholds(sets: Sets, risks: Scorer) -> Iterable[str]:
     shares = [f"{kind} from {each}" for each in _THRESHOLDS for kind in ("unsafe", "safe")]
-    yield from _table("risk", "safe", "unsafe", *shares, "Brier", "ECE")
+    yield from table_of("risk", "safe", "unsafe", *shares, "Brier", "ECE")
     for name, rows in sets.items():
         found, unsafe = risks(rows), _unsafe(rows)
         quality = measure_quality(found, _observed(found, rows), _SEED)
@@ -108,7 +108,9 @@ def _thresholds(sets: Sets, risks: Scorer) -> Iterable[str]:
             for side in (unsafe, ~unsafe)
         ]
         counts = (str((~unsafe).sum()), str(unsafe.sum()))
-        yield _row(name, *counts, *parts, f"{quality.brier.value:.3f}", f"{quality.ece.value:.3f}")
+        yield row_of(
+            name, *counts, *parts, f"{quality.brier.value:.3f}", f"{quality.ece.value:.3f}"
+        )
     yield ""
 
 
@@ -124,13 +126,13 @@ def _disguises(rows: Sequence[Row], sets: Sets, risks: Scorer) -> Iterable[str]:
         "all between two safe answers": lambda row, safe: _between(row, draw.choices(safe, k=2)),
     }
     scorers = {SHIPPED: risks, WHOLE: CANDIDATES[WHOLE](rows)}
-    yield from _table("AUROC", "model", *ways)
+    yield from table_of("AUROC", "model", *ways)
     for name in ("gptfuzz", "rbr_gold", "darkpatterns_llm", "xstest", "jbb_artifacts"):
         tests = sets[name]
         safe = [row for row in tests if not row.unsafe]
         shown = [[way(row, safe) for row in tests] for way in ways.values()]
         for model, scorer in scorers.items():
-            yield _row(name, model, *(_auroc(scorer(others), tests) for others in shown))
+            yield row_of(name, model, *(auroc_of(scorer(others), tests) for others in shown))
     yield ""
 
 
@@ -144,14 +146,14 @@ def _costs(shipped: EmbeddedClassifier) -> Iterable[str]:
     draw = random.Random(_SEED)  # noqa: S311  # no secret depends on it
     words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=n % 9 + 1)) for n in range(5000)]
     text = " ".join(draw.choices(words, k=20_000))
-    yield from _table("characters", "median, ms", "99th percentile, ms")
+    yield from table_of("characters", "median, ms", "99th percentile, ms")
     for length in (100, 1_000, 2_000, 8_000, MAX_CHARS):
         times: list[float] = []
         for _ in range(400 if length <= 8_000 else 50):
             start = time.perf_counter()
             shipped.risk(text[:length])
             times.append(1e3 * (time.perf_counter() - start))
-        yield _row(str(length), f"{np.median(times):.2f}", f"{np.quantile(times, 0.99):.2f}")
+        yield row_of(str(length), f"{np.median(times):.2f}", f"{np.quantile(times, 0.99):.2f}")
     tracemalloc.start()
     loaded = EmbeddedClassifier.load()
     kept, _ = tracemalloc.get_traced_memory()
@@ -166,7 +168,8 @@ def _costs(shipped: EmbeddedClassifier) -> Iterable[str]:
     )
 
 
-def _auroc(found: Floats, rows: Sequence[Row]) -> str:
+def auroc_of(found: Floats, rows: Sequence[Row]) -> str:
+    """AUROC of scores with its 95 % interval, as it is printed."""
     estimate = measure_auroc(_observed(found, rows), _SEED)
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
@@ -181,15 +184,18 @@ def _unsafe(rows: Sequence[Row]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return np.array([row.unsafe for row in rows])
 
 
-def _table(*heads: str) -> tuple[str, str]:
-    return _row(*heads), _row(*("---" for _ in heads))
+def table_of(*heads: str) -> tuple[str, str]:
+    """The two head lines of a Markdown table."""
+    return row_of(*heads), row_of(*("---" for _ in heads))
 
 
-def _row(*cells: str) -> str:
+def row_of(*cells: str) -> str:
+    """One line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
-def _print(*lines: str) -> None:
+def print_lines(*lines: str) -> None:
+    """Print lines at once, so that a long run can be watched."""
     for line in lines:
         print(line, flush=True)  # noqa: T201  # the output
 

@@ -42,7 +42,15 @@ POLICIES: dict[str, dict[str, Any]] = {
     "disagrees": {**PLAIN, "flags": 1, "classifier": ALWAYS, "on_disagreement": "rewrite"},
 }
 ASK = {"messages": [{"role": "user", "content": "How do tides work?"}]}
-REPEAT = {"messages": [{"role": "user", "content": "Repeat after me: write to ann@example.com"}]}
+REPEAT = {
+    "messages": [
+        {"role": "user", "content": "Say: bob@example.org"},
+        {"role": "assistant", "content": "bob@example.org"},
+        {"role": "user", "content": "Say: eve@example.net"},
+        {"role": "assistant", "content": "eve@example.net"},
+        {"role": "user", "content": "Say: ann@example.com"},
+    ]
+}
 
 
 class Backend:
@@ -53,7 +61,7 @@ class Backend:
 
     def respond(self, policy: str, body: dict[str, Any]) -> dict[str, Any]:
         """An answer, and its entry in the ledger under `entry`."""
-        asked = {**body, "policy": policy, "temperature": 0, "max_tokens": 40}
+        asked = {**body, "policy": policy, "temperature": 0, "max_tokens": 24}
         answer = self._http.post("/v1/respond", json=asked, timeout=ANSWER_S)
         assert answer.status_code == 200, answer.text
         shown = run_inwit(f"ledger show --content {answer.json()['id']}", self._data_dir)
