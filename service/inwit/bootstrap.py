@@ -76,11 +76,11 @@ async def open_gateway(
     panel = configured_panel(settings.classifiers)
     calibrations = load_calibrations(settings.calibration_dir) if settings.calibration_dir else {}
     folder = settings.policy_dir or PACKAGED
-    _check_classifiers(panel, load_policies(folder))  # before anything is started
+    check_classifiers(panel, load_policies(folder))  # before anything is started
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         progress("ledger open")
-        reloader = PolicyReloader(folder, database, check=partial(_check_classifiers, panel))
+        reloader = PolicyReloader(folder, database, check=partial(check_classifiers, panel))
         book = await reloader.open()
         redis = await stack.enter_async_context(_redis(settings, progress))
         client = await stack.enter_async_context(_model(settings, progress))
@@ -253,7 +253,7 @@ async def _look_at_database(database: Database) -> bool:
     return True
 
 
-def _check_classifiers(panel: Panel, policies: Mapping[str, Policy]) -> None:
+def check_classifiers(panel: Panel, policies: Mapping[str, Policy]) -> None:
     """Refuse policies that name a classifier which is not there, or which judges no inputs.
 
     Raises:

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     DISAGREEMENT = "judges_disagree"
     TOOL_OUTSIDE = "tool_call_outside_policy"
     TOOL_NEEDS_PERSON = "tool_call_needs_a_person"
+    TOOL_PRIVATE_DATA = "private_data_in_tool_call"
     INPUT_FLAGGED = "input_flagged"
     INPUT_FAILED = "input_not_judged"
     PRIVATE_DATA = "private_data_masked"

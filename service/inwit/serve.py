@@ -73,7 +73,7 @@ def _config(settings: Settings, gateway: Gateway) -> uvicorn.Config:
 
 
 def _stop_on_signals(server: uvicorn.Server, gateway: Gateway) -> None:
-    """The first signal drains; a second one ends at once. SIGHUP looks at the policies again."""
+    """The first signal drains; a second one ends at once."""
 
     def stop() -> None:
         gateway.health.draining = True
@@ -83,7 +83,6 @@ def _stop_on_signals(server: uvicorn.Server, gateway: Gateway) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    loop.add_signal_handler(signal.SIGHUP, gateway.reload)
 
 
 def _listen(host: str, port: int) -> socket.socket:

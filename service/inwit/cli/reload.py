@@ -4,6 +4,8 @@ import asyncio
 
 import typer
 
+from inwit.bootstrap import check_classifiers
+from inwit.clients.classifiers.configured import configured_panel
 from inwit.clients.redis import redis_client
 from inwit.config import load_settings
 from inwit.errors import SetupError
@@ -20,6 +22,7 @@ def reload_policies() -> None:
             "the change by itself within INWIT_HEALTH_INTERVAL_MS, or at once on SIGHUP."
         )
     policies = load_policies(settings.policy_dir or PACKAGED)
+    check_classifiers(configured_panel(settings.classifiers), policies)
     listeners = asyncio.run(_tell(settings.redis_url.get_secret_value()))
     for policy in policies.values():
         typer.echo(f"{policy.name}  {policy.ref.version}  {policy.ref.digest}")

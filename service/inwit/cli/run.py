@@ -1,7 +1,9 @@
 """`inwit up` and `inwit serve`."""
 
+import asyncio
 import json
 import os
+import signal
 from pathlib import Path
 
 import uvloop
@@ -39,9 +41,11 @@ def serve() -> None:
     """Run the gateway for production; settings from INWIT_… and an optional file."""
     settings = load_settings()
     configure_logs(settings.log_level)
+    # Not for `up`, which a closed terminal must end. Until there are policies it means nothing.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
-    async def announce(_gateway: Gateway, _address: str) -> None:
-        pass
+    async def announce(gateway: Gateway, _address: str) -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload)
 
     uvloop.run(serve_gateway(settings, lambda _: None, announce))
 

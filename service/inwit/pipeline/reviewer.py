@@ -76,14 +76,14 @@ class Reviewer:
         slice_ = sampling(policy, self._random.random())
         if slice_ is not None and slice_.drawn and not asked:
             asked = (AskReason.SAMPLE,)
-        classifier = await self._classify(subject, shown.exchange) if asked else None
+        classifier = await self._classify(subject, shown.exchange, asked) if asked else None
         evidence = Evidence(
             covers=candidate.digest,
             conscience=verdict,
             explanation=explanation,
             classifier=classifier,
             asked=asked,
-            tools=tool_finding(policy, candidate, subject.offered),
+            tools=tool_finding(policy, candidate, subject.offered, subject.messages),
             input=subject.input,
             input_flagged=subject.input_flagged,
             masks=bool(private_spans(policy, candidate.text, subject.messages)),
@@ -112,14 +112,17 @@ class Reviewer:
             _refuse_shortened(timeout, self._limits.explain_ms)
         return explanation
 
-    async def _classify(self, subject: Subject, exchange: Exchange) -> Verdict | None:
+    async def _classify(
+        self, subject: Subject, exchange: Exchange, asked: tuple[AskReason, ...]
+    ) -> Verdict | None:
         rule = subject.policy.classifier
         if rule is None:
             return None
         timeout = remaining(subject.ends, self._limits.classify_ms)
         with subject.timer.stage(Stage.CLASSIFY):
             verdict = await self._classifiers.classify(rule.use, exchange, timeout)
-        refuse_early_end(verdict, timeout, self._limits.classify_ms)
+        if asked != (AskReason.SAMPLE,):  # nothing hangs on the slice
+            refuse_early_end(verdict, timeout, self._limits.classify_ms)
         return replace(verdict, covers=exchange.covers)
 
 

@@ -5,9 +5,11 @@ import math
 import re
 
 from inwit.errors import FieldError, InvalidField
+from inwit.pipeline.exchange import canonical
+from inwit.pipeline.redaction import private_spans
 from inwit.policy.decide import ToolFinding
 from inwit.policy.policy import Policy, ToolReview
-from inwit.types import Candidate, Tool, ToolCall
+from inwit.types import Candidate, Message, Tool, ToolCall
 
 # No judge reads a call's id, and it leaves with the call: it must not be able to carry a text.
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -32,12 +34,23 @@ def permit_tools(policy: Policy, tools: tuple[Tool, ...]) -> None:
         raise InvalidField("The request offers tools that its policy does not permit.", errors)
 
 
-def tool_finding(policy: Policy, candidate: Candidate, offered: frozenset[str]) -> ToolFinding:
+def tool_finding(
+    policy: Policy,
+    candidate: Candidate,
+    offered: frozenset[str],
+    messages: tuple[Message, ...],
+) -> ToolFinding:
     """What the policy says of the candidate's tool calls: the worst of them counts.
 
-    `offered` are the names that the caller offered: others it could not run.
+    `offered` are the names that the caller offered: others it could not run. `messages` are the
+    caller's.
     """
-    findings = [_finding(policy, call, offered) for call in candidate.tool_calls]
+    calls = candidate.tool_calls
+    if len({call.id for call in calls}) < len(calls):
+        return ToolFinding.OUTSIDE
+    findings = [_finding(policy, call, offered) for call in calls]
+    if any(_discloses(policy, call, messages) for call in calls):
+        findings.append(ToolFinding.PRIVATE_DATA)
     return max(findings, key=list(ToolFinding).index, default=ToolFinding.NONE)
 
 
@@ -60,6 +73,16 @@ def _finding(policy: Policy, call: ToolCall, offered: frozenset[str]) -> ToolFin
         return ToolFinding.OUTSIDE
     person = rule.review is ToolReview.PERSON
     return ToolFinding.NEEDS_PERSON if person else ToolFinding.PERMITTED
+
+
+def _discloses(policy: Policy, call: ToolCall, messages: tuple[Message, ...]) -> bool:
+    """Whether the arguments hold private data that the policy masks: a call cannot be masked.
+
+    What may pass if it was sent first may come from any turn here: a tool's result is where a call
+    has its values from.
+    """
+    said = tuple(Message("user", turn.content) for turn in messages if turn.content)
+    return bool(private_spans(policy, canonical(call), said))
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -21,6 +21,7 @@ class ToolFinding(StrEnum):
     NONE = "none"
     PERMITTED = "permitted"
     NEEDS_PERSON = "needs_person"
+    PRIVATE_DATA = "private_data"
     OUTSIDE = "outside"
 
 
@@ -80,10 +81,10 @@ def decide(policy: Policy, evidence: Evidence) -> Decision:
 
 
 def found_categories(policy: Policy, evidence: Evidence) -> tuple[Category, ...]:
-    """Those of the policy's categories that a judge named, in the policy's order."""
+    """Those of the policy's categories that a judge named who saw a risk, in its order."""
     found = {*named(evidence.explanation)}
-    if evidence.classifier is not None:
-        found |= {*evidence.classifier.categories}
+    if classifier_state(policy, evidence.classifier) in (State.DOUBT, State.FAIL):
+        found |= {*(evidence.classifier.categories if evidence.classifier else ())}
     return tuple(category for category in policy.categories if category in found)
 
 
@@ -171,6 +172,8 @@ def _classifier_failed(policy: Policy, evidence: Evidence, classifier: State) ->
 def _tools(evidence: Evidence) -> Iterator[Finding]:
     if evidence.tools is ToolFinding.OUTSIDE:
         yield Action.BLOCK, Reason.TOOL_OUTSIDE
+    if evidence.tools is ToolFinding.PRIVATE_DATA:
+        yield Action.BLOCK, Reason.TOOL_PRIVATE_DATA
     if evidence.tools is ToolFinding.NEEDS_PERSON:
         yield Action.ESCALATE, Reason.TOOL_NEEDS_PERSON
 

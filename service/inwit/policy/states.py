@@ -22,13 +22,20 @@ _BANDS = {Band.PASS: State.PASS, Band.DOUBT: State.DOUBT, Band.FAIL: State.FAIL}
 
 
 def conscience_state(policy: Policy, verdict: Verdict, explanation: Explanation | None) -> State:
-    """The conscience's state, under the strictest thresholds of the categories that it named."""
+    """The conscience's state, under the strictest thresholds of the categories that it named.
+
+    Where it was asked for categories and named none that count, the harm may be any of them: from
+    the least of all lower thresholds on there is doubt.
+    """
     if verdict.risk is None:
         return _failure(verdict)
     rules = [policy.categories.get(category) for category in named(explanation)]
     every = [policy.thresholds, *(rule.thresholds for rule in rules if rule is not None)]
     each = [thresholds.for_risk(verdict.calibrated) for thresholds in every]
-    strictest = Thresholds(min(t.lower for t in each), min(t.upper for t in each))
+    lower, upper = min(t.lower for t in each), min(t.upper for t in each)
+    if explanation is not None and not named(explanation):
+        lower = min(lower, policy.lowest(verdict.calibrated))
+    strictest = Thresholds(lower, upper)
     return _BANDS[strictest.band(verdict.risk)]
 
 
