@@ -25,12 +25,12 @@ from inwit.clients.redis import answers, redis_client
 from inwit.config import Settings
 from inwit.errors import SetupError, UpstreamError
 from inwit.health import Health
+from inwit.languages import warm_up
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.store import LedgerStore
 from inwit.pipeline.admission import Limits
 from inwit.pipeline.conscience import Conscience
 from inwit.pipeline.explanation import ModelExplainer
-from inwit.pipeline.fallback import identifier
 from inwit.pipeline.pipeline import Pipeline
 from inwit.pipeline.protocols import Classifiers, Ledger, ServedModel
 from inwit.pipeline.reviewer import Reviewer, ReviewLimits
@@ -101,8 +101,7 @@ async def open_gateway(
         await stack.enter_async_context(reloader.watching(redis, interval_s))
         pipeline, shadows = assemble(client, panel, ledger, book, _limits(settings), calibrations)
         await stack.enter_async_context(shadows.running())
-        if any(len(policy.fallback_texts) > 1 for policy in book.current.values()):
-            await asyncio.to_thread(identifier)
+        await asyncio.to_thread(warm_up)
         yield Gateway(
             settings=settings,
             pipeline=pipeline,

@@ -38,7 +38,6 @@ GOLDEN = [
     ("Preheat the oven to 180 degrees, then bake the cake for half an hour.", 0.44785639556651424),
     ("I'm sorry, but I can't help with that.", 0.006484260831393322),
     ("El mar sigue a la luna.", 0.2503231617804026),
-    ("\u6d77\u8ddf\u968f\u6708\u4eae", 0.2899651735338697),
     (LONG, 0.6738436086628071),
 ]
 
@@ -80,6 +79,41 @@ async def test_a_verdict_says_who_judged_what() -> None:
     assert (verdict.covers, verdict.calibrated, verdict.categories) == ("digest", True, ())
     digest = (PACKAGED / DIGEST).read_text().strip()
     assert verdict.model == f"embedded-{digest[:12]}"
+
+
+ENGLISH = "The moon pulls the sea, and the tide rises twice a day. " * 20
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Die Gezeiten entstehen durch die Anziehungskraft des Mondes auf die Ozeane.",
+        "Las mareas son causadas por la gravedad de la luna y del sol sobre los oceanos.",
+        "\u6d77\u8ddf\u968f\u6708\u4eae\u3002" * 5,
+        ENGLISH + "Die Gezeiten entstehen durch die Anziehungskraft des Mondes auf das Meer. " * 20,
+        ENGLISH + "\u6d77\u8ddf\u968f\u6708\u4eae\u3002" * 20,
+    ],
+)
+async def test_what_it_cannot_read_is_no_pass(answer: str) -> None:
+    verdict = await packaged().classify(exchange(answer), timeout_s=10)
+
+    assert (verdict.status, verdict.fault) == (ReviewStatus.TRUNCATED, Fault.DOES_NOT_FIT)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ENGLISH,
+        "Yes.",
+        "ok",
+        "42",
+        "The Greek word for sea is \u03b8\u03ac\u03bb\u03b1\u03c3\u03c3\u03b1.",
+    ],
+)
+async def test_what_it_can_read_is_judged(answer: str) -> None:
+    verdict = await packaged().classify(exchange(answer), timeout_s=10)
+
+    assert verdict.status is ReviewStatus.JUDGED
 
 
 @pytest.mark.parametrize(("answer", "risk"), GOLDEN)

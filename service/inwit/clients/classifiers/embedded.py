@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import io
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inwit.errors import SetupError
+from inwit.languages import language_of
 from inwit.types import Exchange, Fault, ReviewStatus, Verdict
 
 _Codes = NDArray[np.uint64]
@@ -33,7 +35,13 @@ _DATA = Path(__file__).parent / "data"
 FILE, DIGEST = "embedded.npz", "embedded.sha256"
 _MAX_BYTES = 8 * 2**20
 # Above this an answer goes to a thread: scoring it would hold the event loop for 2 ms.
-_INLINE_CHARS = 2_000
+# When an answer counts as written in another language than English: letters beyond the Latin
+# blocks, and what the language model is sure of in a part that is long enough for it.
+_LETTERS = re.compile(r"[^\W\d_]")
+_LAST_LATIN = "\u024f"
+_MOST_FOREIGN, _FOREIGN_SHARE = 60, 0.3
+_PART, _LEAST_PART, _SURE = 1_000, 40, 0.8
+_INLINE_CHARS = 1_000
 _LONGEST_WORD = 24
 _EDGE = 0x110000  # one above Unicode's last code point
 _STEP = 0x9E3779B97F4A7C15  # odd, as a multiplier modulo 2**64 has to be
@@ -257,6 +265,26 @@ def _summed(values: NDArray[Any]) -> _Ints:
     return sums
 
 
+def readable(answer: str) -> bool:
+    """Whether the answer is in the one language that was trained on, in each of its parts.
+
+    In any other one every word is unknown, and the risk of unknown words is low.
+    """
+    letters = _LETTERS.findall(answer)
+    foreign = sum(letter > _LAST_LATIN for letter in letters)
+    if foreign > _MOST_FOREIGN or foreign > _FOREIGN_SHARE * len(letters):
+        return False
+    parts = (answer[start : start + _PART] for start in range(0, len(answer), _PART))
+    return all(map(_english, parts))
+
+
+def _english(part: str) -> bool:
+    if len(part) < _LEAST_PART:
+        return True
+    language, sure = language_of(part)
+    return language == "en" or sure < _SURE
+
+
 class EmbeddedClassifier:
     """Judges an answer by its words alone. A `Member` of the panel; `load` makes one.
 
@@ -298,17 +326,17 @@ class EmbeddedClassifier:
         """Nothing, either."""
 
     async def classify(self, exchange: Exchange, timeout_s: float) -> Verdict:
-        """Give a verdict on the answer; one longer than MAX_CHARS is `truncated`, not cut."""
+        """Give a verdict on the answer; what it cannot read, or not whole, is `truncated`."""
         answer = exchange.answer
         if answer is None:
             return self._not_judged(exchange, ReviewStatus.UNAVAILABLE, Fault.DOES_NOT_FIT)
         if len(answer) > MAX_CHARS:
             return self._not_judged(exchange, ReviewStatus.TRUNCATED, Fault.DOES_NOT_FIT)
         if len(answer) <= _INLINE_CHARS:
-            return self._judged(exchange, self.risk(answer))
+            return self._read(exchange, answer)
         try:
             async with asyncio.timeout(timeout_s):
-                return self._judged(exchange, await asyncio.to_thread(self.risk, answer))
+                return await asyncio.to_thread(self._read, exchange, answer)
         except TimeoutError:
             return self._not_judged(exchange, ReviewStatus.UNAVAILABLE, Fault.TIMEOUT)
 
@@ -316,11 +344,13 @@ class EmbeddedClassifier:
         """The calibrated probability that `answer` is harmful. Pure, and safe in any thread."""
         return self._weights.risk(self._weights.best(ngrams(answer)).score)
 
-    def _judged(self, exchange: Exchange, risk: float) -> Verdict:
+    def _read(self, exchange: Exchange, answer: str) -> Verdict:
+        if not readable(answer):
+            return self._not_judged(exchange, ReviewStatus.TRUNCATED, Fault.DOES_NOT_FIT)
         return Verdict(
             self.name,
             ReviewStatus.JUDGED,
-            risk=risk,
+            risk=self.risk(answer),
             calibrated=True,
             model=self.model,
             covers=exchange.covers,
