@@ -70,7 +70,7 @@ def _answers(rows: Sequence[Row]) -> list[str]:
 def _wordllama() -> Encode:
     import wordllama
 
-    folder = Path(wordllama.__file__).parent  # the wheel's own files: nothing is downloaded
+    folder = Path(str(wordllama.__file__)).parent  # the wheel's own files: nothing is downloaded
     model = wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
     return lambda texts: np.asarray(model.embed(texts, norm=True), np.float64)
 
