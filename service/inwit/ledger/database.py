@@ -7,6 +7,7 @@ one after another, and a few for reading. docs/decisions/0005 has the measuremen
 import asyncio
 import sqlite3
 import ssl
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -210,8 +211,26 @@ _SSL_MODES: dict[str, ssl.VerifyMode | None] = {
 def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # SQLAlchemy begins transactions below; the driver must not begin any of its own.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
+    for pragma in ("busy_timeout=5000", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+    _write_ahead(connection)
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Change a new file's journal to WAL, which it then stays.
+
+    SQLite does not wait here for another gateway that is doing the same: it is told to try again.
+    """
+    ends = time.monotonic() + _TIMEOUT_S / 2
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.01)  # in the database's own thread
+        else:
+            return
 
 
 def _set_up_postgresql(connection: Any, _record: Any) -> None:
