@@ -10,6 +10,7 @@ import structlog
 import uvicorn
 
 from inwit import __version__
+from inwit.api.health import warnings_of
 from inwit.app import create_app
 from inwit.bootstrap import Gateway, Progress, open_gateway
 from inwit.config import Settings
@@ -53,6 +54,8 @@ async def serve(settings: Settings, progress: Progress, announce: Announce) -> N
 
             async def started() -> None:
                 log.info("serving", address=address, version=__version__)
+                for warning in warnings_of(gateway):
+                    log.warning("warning", words=warning)
                 await announce(gateway, address)
 
             server = _Server(_config(settings, gateway), started)

@@ -39,6 +39,7 @@ async def serving(
 
 async def test_a_released_answer_and_a_clean_stop(tmp_path: Path) -> None:
     async with FakeServer().running() as server, serving(tmp_path, server) as (gateway, client):
+        assert await asyncio.to_thread(gateway.wait_for, "No calibration for")
         trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
         answer = await client.post("/v1/respond", json=ASK, headers=trace)
 

@@ -53,7 +53,7 @@ def _readiness(gateway: Gateway) -> dict[str, Any]:
         },
         "model": None if found is None else dataclasses.asdict(found),
         "classifiers": {name: {"breaker": state} for name, state in gateway.breakers().items()},
-        "warnings": _warnings(gateway),
+        "warnings": warnings_of(gateway),
         "policies": {
             policy.name: {
                 "version": policy.ref.version,
@@ -87,7 +87,8 @@ def _calibrated(gateway: Gateway, policy: Policy) -> bool:
     )
 
 
-def _warnings(gateway: Gateway) -> list[str]:
+def warnings_of(gateway: Gateway) -> list[str]:
+    """What the one who runs this gateway should know: also logged at start."""
     warnings: list[str] = []
     policies = gateway.policies.current.values()
     raw = sorted(policy.name for policy in policies if not _calibrated(gateway, policy))
