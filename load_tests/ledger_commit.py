@@ -19,30 +19,40 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from inwit.decisions import Decision, Reason, Record, Round
+from inwit.decisions import Decision, Origin, Reason, Record, Round, Usages
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.tables import CONTENTS, ENTRIES, METADATA
-from inwit.types import Action, Candidate, PolicyRef, Principal
+from inwit.types import Action, Candidate, Enforcement, PolicyRef, Principal, Usage
 
 COUNT = 400
 AT_ONCE = (1, 8, 32, 128)
 TEXT = b'{"text":"' + b"x" * 800 + b'"}'
 DECISION = Decision(Action.ALLOW, (Reason.BELOW_LOWER,), (), "cd" * 32, reviewed=False)
-RECORD = Record(
+ORIGIN = Origin(
     response_id="resp_load",
-    time=datetime(2026, 1, 1, tzinfo=UTC),
     principal=Principal("k", "load", ("default",), frozenset()),
     policy=PolicyRef("default", "1", "ab" * 32),
     model="m",
+    enforcement=Enforcement.FULL,
+    request_id="req_load",
+)
+RECORD = Record(
+    origin=ORIGIN,
+    time=datetime(2026, 1, 1, tzinfo=UTC),
     decision=DECISION,
     rounds=(Round(Candidate("x", "m"), DECISION),),
     rewrites=(),
+    has_input_stage=False,
     input=None,
     input_flagged=False,
+    passages=(),
+    finish_reason="stop",
     masked={},
+    usage=Usages(Usage(), Usage()),
+    sent=None,
+    held_until=None,
     timings_ms={"generate": 1.0, "judge": 1.0, "total": 2.0},
-    request_id="req_load",
     contents={"request": TEXT, "candidate": TEXT, "released": TEXT},
 )
 

@@ -20,6 +20,7 @@ from inwit.health import Health
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.store import LedgerStore
 from inwit.pipeline.admission import Limits
+from inwit.pipeline.background import Background
 from inwit.pipeline.protocols import Classifiers, Ledger
 from inwit.pipeline.reviewer import ReviewLimits
 from inwit.policy.book import PolicyBook
@@ -112,8 +113,9 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
             known = {each.name: each for each in policies or (policy,)}
             book = PolicyBook(known, datetime.now(UTC))
             judges = classifiers or FakeClassifiers()
-            pipeline, shadows = assemble(model, judges, ledger, book, limits)
-            await stack.enter_async_context(shadows.running())
+            background = Background()
+            await stack.enter_async_context(background.running())
+            pipeline = assemble(model, judges, ledger, book, limits, background)
             keys = ApiKeys(database, cache_s=60)
             settings = load_settings(embedded_redis=True, embedded_model=True)
             health = Health({}, interval_s=60)

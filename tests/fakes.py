@@ -4,18 +4,19 @@ import asyncio
 import contextlib
 import json
 import math
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aiohttp import web
 
-from inwit.decisions import Receipt, Record
+from inwit.decisions import AnyRecord, Receipt, Record
 from inwit.errors import ConversationTooLong, LedgerError, UpstreamError, UpstreamUnavailable
 from inwit.types import (
     Candidate,
     Category,
+    Draft,
     Exchange,
     Fault,
     Generation,
@@ -71,6 +72,7 @@ class FakeModel:
     rewrite_errors: list[BaseException | None] = field(default_factory=list[BaseException | None])
     waits_for: asyncio.Event | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    piece: int = 5
     explanation: str = '{"categories": [], "quotes": [], "reason": ""}'
     explanations: list[str] = field(default_factory=list[str])
     explain_error: BaseException | None = None
@@ -83,7 +85,7 @@ class FakeModel:
     def resolve(self, name: str | None) -> str:
         return name or MODEL
 
-    async def generate(self, generation: Generation) -> Candidate:
+    async def generate(self, generation: Generation, draft: Draft | None = None) -> Candidate:
         self.generations.append(generation)
         number = len(self.generations) - 1
         await self._maybe_hang("rewrite" if number else "generate")
@@ -95,9 +97,17 @@ class FakeModel:
         if error is not None:
             raise error
         text = self.rewrites[number - 1] if 0 < number <= len(self.rewrites) else self.text
+        if draft is not None:
+            await self._write(text, draft)
         calls = self.tool_calls if generation.tools else ()
         reason = "tool_calls" if calls else "stop"
         return Candidate(text, generation.model, self.reasoning, reason, Usage(10, 20, 0), calls)
+
+    async def _write(self, text: str, draft: Draft) -> None:
+        """A few characters at a time, and let whoever waits have its turn after each piece."""
+        for start in range(0, len(text), self.piece):
+            draft.add(text[start : start + self.piece], "", None)
+            await asyncio.sleep(0)
 
     async def next_token(self, messages: tuple[Message, ...], model: str, tenant: str) -> NextToken:
         self.reviews.append(messages)
@@ -191,15 +201,20 @@ class FakeLedger:
 
     error: LedgerError | None = None
     hang: bool = False
-    records: list[Record] = field(default_factory=list[Record])
+    entries: list[AnyRecord] = field(default_factory=list[AnyRecord])
 
-    async def append(self, record: Record) -> Receipt:
+    @property
+    def records(self) -> list[Record]:
+        """The decisions among the entries."""
+        return [entry for entry in self.entries if isinstance(entry, Record)]
+
+    async def append(self, record: AnyRecord) -> Receipt:
         if self.hang:
             await asyncio.Event().wait()
         if self.error is not None:
             raise self.error
-        self.records.append(record)
-        return Receipt(len(self.records), f"ent_{len(self.records)}", "aa" * 32, "00" * 32)
+        self.entries.append(record)
+        return Receipt(len(self.entries), f"ent_{len(self.entries)}", "aa" * 32, "00" * 32)
 
 
 UPSTREAM_ERRORS: tuple[Exception, ...] = (
@@ -243,6 +258,9 @@ class FakeServer:
     model: str = MODEL
     retry_after: str = "7"
     failing_fields: frozenset[str] = frozenset()
+    tool_calls: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    piece: int = 5
+    pace_s: float = 0.0
     base_url: str = ""
     bodies: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     headers: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
@@ -287,7 +305,24 @@ class FakeServer:
             return await self._hang()
         if behaviour in ("cut", "hang_up"):
             return await self._cut(request, headers_first=behaviour == "cut")
+        if body.get("stream") and behaviour == "ok":
+            return await self._stream(request, body)
         return self._answer(behaviour, review)
+
+    async def _stream(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        """The answer as vLLM streams it, in pieces of `piece` characters, `pace_s` apart."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        calls = self.tool_calls if body.get("tools") else []
+        try:
+            for chunk in _chunks(self.text, self.piece, calls):
+                await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+                await asyncio.sleep(self.pace_s)
+            await response.write(b"data: [DONE]\n\n")
+        except (asyncio.CancelledError, ConnectionError):
+            self.cancelled.set()
+            raise
+        return response
 
     async def _hang(self) -> web.Response:
         self.hanging.set()
@@ -334,8 +369,27 @@ class FakeServer:
         }
         if review:
             choice["logprobs"] = _logprobs({"Yes": self.yes, "No": self.no})
+        if not review and self.tool_calls:
+            choice["message"]["tool_calls"] = self.tool_calls
+            choice["finish_reason"] = "tool_calls"
         usage = {"prompt_tokens": 12, "completion_tokens": 1 if review else 34}
         return {"model": MODEL, "choices": [choice], "usage": usage}
+
+
+def _chunks(text: str, size: int, calls: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The chunks of a streamed answer; a tool call comes in two of them."""
+    pieces: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    pieces += [{"content": text[start : start + size]} for start in range(0, len(text), size)]
+    for index, call in enumerate(calls):
+        name, arguments = call["function"]["name"], call["function"]["arguments"]
+        first = {"id": call["id"], "type": "function", "function": {"name": name, "arguments": ""}}
+        pieces.append({"tool_calls": [{"index": index, **first}]})
+        pieces.append({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]})
+    for piece in pieces:
+        yield {"model": MODEL, "choices": [{"index": 0, "delta": piece, "finish_reason": None}]}
+    reason = "tool_calls" if calls else "stop"
+    yield {"model": MODEL, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+    yield {"choices": [], "usage": {"prompt_tokens": 12, "completion_tokens": 34}}
 
 
 def _spoil(completion: dict[str, Any], behaviour: Behaviour) -> None:

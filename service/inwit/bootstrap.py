@@ -29,6 +29,7 @@ from inwit.languages import warm_up
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.store import LedgerStore
 from inwit.pipeline.admission import Limits
+from inwit.pipeline.background import Background
 from inwit.pipeline.conscience import Conscience
 from inwit.pipeline.explanation import ModelExplainer
 from inwit.pipeline.pipeline import Pipeline
@@ -99,8 +100,10 @@ async def open_gateway(
         )
         await stack.enter_async_context(health.watching())
         await stack.enter_async_context(reloader.watching(redis, interval_s))
-        pipeline, shadows = assemble(client, panel, ledger, book, _limits(settings), calibrations)
-        await stack.enter_async_context(shadows.running())
+        background = Background()
+        await stack.enter_async_context(background.running())
+        limits = _limits(settings)
+        pipeline = assemble(client, panel, ledger, book, limits, background, calibrations)
         await asyncio.to_thread(warm_up)
         yield Gateway(
             settings=settings,
@@ -121,22 +124,22 @@ def assemble(
     ledger: Ledger,
     book: PolicyBook,
     limits: Limits,
+    background: Background,
     calibrations: Mapping[Fingerprint, Calibration] | None = None,
-) -> tuple[Pipeline, Shadows]:
-    """Put a pipeline together from its open parts; the shadows are to be kept running."""
+) -> Pipeline:
+    """Put a pipeline together from its open parts; keep the background running."""
     judge = Conscience(model, calibrations)
     reviewer = Reviewer(judge, ModelExplainer(model), classifiers, limits.review)
-    shadows = Shadows(reviewer, book)
-    pipeline = Pipeline(
+    return Pipeline(
         model=model,
         reviewer=reviewer,
         classifiers=classifiers,
         ledger=ledger,
         policies=book,
-        shadows=shadows,
+        shadows=Shadows(reviewer, book, background),
+        background=background,
         limits=limits,
     )
-    return pipeline, shadows
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -20,6 +21,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -52,6 +54,59 @@ class ClassifierSettings(BaseModel):
         if self.judges_input and self.kind != "http":
             raise ValueError("`judges_input` belongs to kind http; the others know it themselves")
         return self
+
+
+_Rate = Annotated[int, Field(strict=True, ge=1, le=10**12)]
+_Name = Annotated[str, Field(min_length=1)]
+
+
+class Rates(BaseModel):
+    """What may be used in a minute; no limit where None."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    requests: _Rate | None = None
+    tokens: _Rate | None = None
+
+    def overridden_by(self, other: "Rates | None") -> "Rates":
+        """These, but for what the other one says, an explicit null included."""
+        if other is None:
+            return self
+        return self.model_copy(
+            update={name: getattr(other, name) for name in other.model_fields_set}
+        )
+
+
+class RateRules(BaseModel):
+    """INWIT_RATE_LIMITS: what each API key and each tenant may use (docs/rate-limits.md)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: Rates = Rates()
+    tenant: Rates = Rates()
+    keys: dict[_Name, Rates] = Field(default_factory=dict[str, Rates])
+    tenants: dict[_Name, Rates] = Field(default_factory=dict[str, Rates])
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_an_object(cls, value: object) -> object:
+        if not isinstance(value, dict | cls):
+            raise ValueError("it must be a JSON object")  # pydantic's way
+        return value
+
+    def of_key(self, key_id: str) -> Rates:
+        """What the key with this id may use."""
+        return self.key.overridden_by(self.keys.get(key_id))
+
+    def of_tenant(self, tenant: str) -> Rates:
+        """What all keys of this tenant may use together."""
+        return self.tenant.overridden_by(self.tenants.get(tenant))
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a limit for anyone at all."""
+        everyone = (self.key, self.tenant, *self.keys.values(), *self.tenants.values())
+        return any(rates.requests or rates.tokens for rates in everyone)
 
 
 class Settings(BaseSettings):
@@ -99,6 +154,11 @@ class Settings(BaseSettings):
     calibration_dir: Path | None = Field(
         None, description="Folder of calibrations (`inwit calibrate`); none are used when unset."
     )
+    rate_limits: RateRules | None = Field(
+        None,
+        description="Requests and tokens a minute by API key and by tenant, as JSON; no limits "
+        "when unset. docs/rate-limits.md has the keys.",
+    )
     max_in_flight: _Count = Field(256, description="Requests worked on at once; 503 past that.")
     max_body_bytes: _Count = Field(2**20, description="Largest request body; 413 past that.")
     max_tokens: _Count = Field(
@@ -116,6 +176,12 @@ class Settings(BaseSettings):
         5_000, description="Longest time for the stage classify, all fallbacks together."
     )
     record_ms: _Ms = Field(5_000, description="Longest time for the stage record.")
+    heartbeat_ms: _Ms = Field(
+        5_000, description="Time after which a silent stream of events gets a heartbeat."
+    )
+    send_ms: _Ms = Field(
+        30_000, description="Longest time that the reader of a stream may take nothing."
+    )
     key_cache_ms: _Ms = Field(5_000, description="How long a revoked API key may still work.")
     health_interval_ms: _Ms = Field(5_000, description="Time between looks at each dependency.")
     shutdown_s: _Count = Field(
@@ -185,8 +251,13 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # pyright: ignore[reportArgumentType]  # checked by pydantic
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        key = f"INWIT_{name}" if name else "The settings"
-        raise SetupError(f"{key}: {first['msg']}.") from None
+        setting, *path = [str(part) for part in first["loc"]] or [""]
+        key = f"INWIT_{setting.upper()}" if setting else "The settings"
+        place = f"{'.'.join(path)}: " if path else ""
+        raise SetupError(f"{key}: {place}{first['msg']}.") from None
+    except SettingsError as error:  # it names the field, and what is in it may be a secret
+        named = re.search(r'field "(\w+)" from source "Env', str(error))
+        key = f"INWIT_{named[1].upper()}" if named else "A setting"
+        raise SetupError(f"{key}: it must be JSON.") from None
     except ValueError as error:  # the TOML file
         raise SetupError(f"INWIT_CONFIG: {error}.") from error

@@ -12,6 +12,8 @@ from inwit.types import (
     Action,
     Candidate,
     Category,
+    Claim,
+    Enforcement,
     FinishReason,
     PolicyRef,
     Principal,
@@ -46,7 +48,6 @@ class Reason(StrEnum):
     PRIVATE_DATA = "private_data_masked"
     REWRITE_FAILED = "rewrite_failed"
     REWRITE_COSMETIC = "rewrite_cosmetic"
-    NOT_HELD = "no_queue_yet_so_blocked"
 
 
 class AskReason(StrEnum):
@@ -135,6 +136,13 @@ class Round:
     explanation: Explanation | None = None
     sampling: Sampling | None = None
 
+    @property
+    def review_usage(self) -> Usage:
+        """Tokens that reviewing it took."""
+        usages = [verdict.usage for verdict in self.decision.verdicts]
+        usages += [self.explanation.usage] if self.explanation else []
+        return sum(usages, Usage())
+
 
 @dataclass(frozen=True, slots=True)
 class Passage:
@@ -156,24 +164,108 @@ class Output:
     masked: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
+class CutReason(StrEnum):
+    """Why a stream ended before its decision."""
+
+    CALLER_GONE = "caller_gone"
+    UPSTREAM = "upstream"
+    LEDGER = "ledger"
+    INTERNAL = "internal"
+
+
 @dataclass(frozen=True, slots=True)
-class Record:
-    """All that the ledger keeps of one response: facts for the entry, contents apart from them."""
+class Sent:
+    """What a streaming caller was sent before the decision.
+
+    `length` in code points; `windows` judged on the way, and the tokens that this took;
+    `retracted` says that all of it was withdrawn again.
+    """
+
+    length: int
+    windows: int
+    usage: Usage
+    retracted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Usages:
+    """Tokens of one response: for writing it (rewrites too), and for reviewing it."""
+
+    generation: Usage
+    review: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What every entry about one response says of it. `request_id` is the HTTP exchange's."""
 
     response_id: str
-    time: datetime
     principal: Principal
     policy: PolicyRef
     model: str
+    enforcement: Enforcement
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRecord:
+    """The text [`start`, `end`) of a stream, about to leave; `round` reviewed all up to it.
+
+    In code points of the text as sent. `audit_only` has one at its start, without an end or a
+    round: what follows leaves unreviewed.
+    """
+
+    origin: Origin
+    time: datetime
+    start: int
+    end: int | None
+    round: Round | None
+    contents: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class CutRecord:
+    """A stream that ended before its decision, after `length` code points had left.
+
+    `round` reviewed what had left, where it had left unreviewed.
+    """
+
+    origin: Origin
+    time: datetime
+    reason: CutReason
+    length: int
+    round: Round | None
+    contents: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that the ledger keeps of one response: facts for the entry, contents apart from them.
+
+    `checked` says that the candidate came from the caller, and nothing was generated.
+    """
+
+    origin: Origin
+    time: datetime
     decision: Decision
     rounds: tuple[Round, ...]
     rewrites: tuple[RewriteOutcome, ...]
+    has_input_stage: bool
     input: Verdict | None
     input_flagged: bool
+    passages: tuple[Passage, ...]
+    finish_reason: FinishReason
     masked: Mapping[str, int]
+    usage: Usages
+    sent: Sent | None
+    held_until: datetime | None
     timings_ms: Mapping[str, float]
-    request_id: str
     contents: Mapping[str, bytes]
+    checked: bool = False
+    claim: Claim | None = None
+
+
+AnyRecord = Record | WindowRecord | CutRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,18 +280,9 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The end of the pipeline: what the caller gets, and under which decision and entry."""
+    """The end of the pipeline: what the caller gets, and where that is recorded."""
 
-    id: str
-    decision: Decision
-    rounds: tuple[Round, ...]
-    rewrites: tuple[RewriteOutcome, ...]
+    record: Record
     output: Output
-    has_input_stage: bool
-    input: Verdict | None
-    input_flagged: bool
-    passages: tuple[Passage, ...]
-    policy: PolicyRef
     timings_ms: Mapping[str, float]
     receipt: Receipt
-    model: str

@@ -7,6 +7,7 @@
     │   └── ConversationTooLong    413, with the two token counts
     ├── Unauthorized 401 · Forbidden 403 · NotFound 404 · MethodNotAllowed 405
     ├── BodyTooSlow                408
+    ├── RateLimited                429 + Retry-After, with the headers that say how much is left
     ├── ClientGone                 499, which nobody reads: the caller hung up
     ├── Overloaded                 503 + Retry-After
     ├── UpstreamError              502
@@ -18,6 +19,7 @@
 Messages may reach callers and logs: they never quote content.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -172,6 +174,18 @@ class MethodNotAllowed(InwitError):
     status = 405
     kind = "method-not-allowed"
     title = "Method not allowed"
+
+
+class RateLimited(InwitError):
+    """The API key or its tenant has used up its requests or tokens for now."""
+
+    status = 429
+    kind = "rate-limited"
+    title = "Rate limited"
+
+    def __init__(self, detail: str, *, retry_after: int, headers: Mapping[str, str]) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.headers = headers
 
 
 class ClientGone(InwitError):

@@ -14,7 +14,8 @@ log = structlog.get_logger()
 
 CONSEQUENCES = {
     Dependency.MODEL: "No response can be generated or reviewed; /v1/respond answers 503.",
-    Dependency.REDIS: "A change of policies reaches this gateway some seconds later.",
+    Dependency.REDIS: "A change of policies reaches this gateway some seconds later, and rate "
+    "limits count what this gateway alone has served.",
     Dependency.LEDGER: "No decision can be recorded, so none is released; /v1/respond answers 503.",
 }
 

@@ -6,6 +6,7 @@ Three things make a gateway look: a message on a Redis channel, a signal (`ask`)
 import asyncio
 import contextlib
 import hashlib
+import itertools
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from inwit.policy.book import PolicyBook
 from inwit.policy.loader import load_policies
 from inwit.policy.policy import Policy
 from inwit.telemetry import Reload
-from inwit.types import Action
+from inwit.types import Action, Enforcement
 
 log = structlog.get_logger()
 
@@ -47,8 +48,9 @@ def announce(policies: Mapping[str, Policy]) -> None:
     for policy in policies.values():
         telemetry.POLICY_INFO.labels(policy.name, policy.ref.digest).set(1)
         telemetry.UNREVIEWED_RELEASES.labels(policy.name)
-        for action in Action:
-            telemetry.RESPONSES.labels(policy.name, action.value)
+        telemetry.RELEASED_BEFORE_REVIEW.labels(policy.name)
+        for action, enforcement in itertools.product(Action, Enforcement):
+            telemetry.RESPONSES.labels(policy.name, action.value, enforcement.value)
 
 
 def accept_all(_policies: Mapping[str, Policy]) -> None:

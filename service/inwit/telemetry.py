@@ -41,6 +41,23 @@ class Dependency(StrEnum):
     LEDGER = "ledger"
 
 
+class WindowOutcome(StrEnum):
+    """What the review of a window of a stream came to."""
+
+    PASSED = "passed"
+    FLAGGED = "flagged"
+    NOT_REVIEWED = "not_reviewed"
+
+
+class StreamEnd(StrEnum):
+    """How a stream of events ended."""
+
+    DONE = "done"
+    ERROR = "error"
+    CALLER_GONE = "caller_gone"
+    SLOW_READER = "slow_reader"
+
+
 class Reload(StrEnum):
     """What came of compiling the policy folder anew."""
 
@@ -53,7 +70,41 @@ HTTP_REQUESTS = Counter(
     "inwit_http_requests_total", "Answers given, by route and status code.", ["route", "status"]
 )
 RESPONSES = Counter(
-    "inwit_responses_total", "Responses decided and recorded.", ["policy", "action"]
+    "inwit_responses_total",
+    "Responses decided and recorded; enforcement says what may have left before the decision.",
+    ["policy", "action", "enforcement"],
+)
+CHECKS = Counter(
+    "inwit_checks_total",
+    "Candidates that callers brought (/v1/check), decided and recorded.",
+    ["policy", "action"],
+)
+WINDOWS = Counter(
+    "inwit_windows_total",
+    "Windows of streamed responses, by what their review said; `not_reviewed` ones keep waiting.",
+    ["policy", "outcome"],
+)
+RELEASED_BEFORE_REVIEW = Counter(
+    "inwit_released_before_review_total",
+    "Streamed responses of which text left before any review of it (audit_only).",
+    ["policy"],
+)
+RETRACTIONS = Counter(
+    "inwit_retractions_total",
+    "Streamed responses whose text was withdrawn again after a part of it had left.",
+    ["policy", "enforcement"],
+)
+CUTS = Counter(
+    "inwit_cuts_total",
+    "Streams that ended before their decision, after text had left, by why.",
+    ["policy", "reason"],
+)
+STREAMS = Counter("inwit_streams_total", "Streams of events, by how they ended.", ["end"])
+FIRST_RELEASE = Histogram(
+    "inwit_first_release_seconds",
+    "Time from admission to the first text that left of a streamed response.",
+    ["enforcement"],
+    buckets=[0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
 )
 UNREVIEWED_RELEASES = Counter(
     "inwit_unreviewed_releases_total",
@@ -143,6 +194,15 @@ LEDGER_COMMIT = Histogram(
     "inwit_ledger_commit_seconds",
     "Time of one ledger commit, which may hold the entries of many requests.",
     buckets=[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+)
+RATE_LIMITED = Counter(
+    "inwit_rate_limited_total", "Requests refused with 429, by the limit that said so.", ["limit"]
+)
+RATE_LIMIT_SWITCHES = Counter(
+    "inwit_rate_limit_switches_total",
+    "Times that counting for the rate limits went over: to `local` when Redis was lost, to "
+    "`shared` when it was back.",
+    ["to"],
 )
 IN_FLIGHT = Gauge("inwit_in_flight", "Requests being worked on.")
 POLICY_INFO = Gauge("inwit_policy_info", "1 for each policy in force.", ["policy", "digest"])

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 
 class Action(StrEnum):
@@ -94,6 +94,14 @@ class KeyRole(StrEnum):
     ADMIN = "admin"
 
 
+class Enforcement(StrEnum):
+    """How a response was kept back until it was reviewed (docs/streaming.md)."""
+
+    FULL = "full"
+    WINDOWED = "windowed"
+    AUDIT_ONLY = "audit_only"
+
+
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 MessageRole = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -127,6 +135,13 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +314,20 @@ class ContextPassage:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """An idempotency key, held by one request until its decision is recorded."""
+
+    tenant: str
+    key_digest: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
-    """One request to respond, converted from the wire and not yet admitted."""
+    """One request to respond, converted from the wire and not yet admitted.
+
+    `extra` are parameters of the generation that go to the model server as they came.
+    """
 
     principal: Principal
     messages: tuple[Message, ...]
@@ -316,6 +343,8 @@ class Call:
     tools: tuple[Tool, ...] = ()
     context: tuple[ContextPassage, ...] = ()
     request_id: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +358,15 @@ class Generation:
     temperature: float | None = None
     seed: int | None = None
     tools: tuple[Tool, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+class Draft(Protocol):
+    """Is told what a model writes while it writes it."""
+
+    def add(self, text: str, reasoning: str, usage: Usage | None) -> None:
+        """The next piece of each, and the tokens used so far where the server says them."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

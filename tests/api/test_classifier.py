@@ -268,7 +268,7 @@ async def test_judges_that_disagree(
     assert facts["rounds"][0]["action"] == action
     assert facts["rounds"][0]["reasons"][0] == "judges_disagree"
     assert facts["rounds"][0]["disagreement"] == pair
-    assert body["status"] == "blocked"
+    assert body["status"] == ("held" if action == "escalate" else "blocked")
     assert bool(body["review"]["rewrites"]) == (action == "rewrite")
     assert await counted.grown() >= 1
 

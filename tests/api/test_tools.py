@@ -156,9 +156,9 @@ async def test_a_call_that_needs_a_person_is_held_and_since_nobody_can_hold_it_b
 
     body = (await caller.respond(offering("refund"))).json()
 
-    assert (body["status"], body["action"]) == ("blocked", "escalate")
+    assert (body["status"], body["action"]) == ("held", "escalate")
     assert body["review"]["reasons"][0] == "tool_call_needs_a_person"
-    assert body["review"]["reasons"][-1] == "no_queue_yet_so_blocked"
+    assert body["escalation"]["poll"] == f"/v1/responses/{body['id']}"
     assert body["output"]["tool_calls"] == []
     assert body["review"]["classifier"]["asked"] == ["tool_call"]
 

@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from prometheus_client import REGISTRY
 
-from inwit.decisions import Decision, Reason, Record, Round
+from inwit.decisions import Decision, Origin, Reason, Record, Round, Usages
 from inwit.errors import LedgerError, SetupError
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.store import LedgerStore
@@ -23,29 +23,41 @@ from inwit.ledger.verify import verify_chain
 from inwit.types import (
     Action,
     Candidate,
+    Enforcement,
     KeyRole,
     PolicyRef,
     Principal,
     ReviewStatus,
+    Usage,
     Verdict,
 )
 
 VERDICT = Verdict("conscience", ReviewStatus.JUDGED, risk=0.1, label_mass=0.9)
 DECISION = Decision(Action.ALLOW, (Reason.BELOW_LOWER,), (VERDICT,), "cd" * 32, reviewed=True)
-RECORD = Record(
+ORIGIN = Origin(
     response_id="resp_1",
-    time=datetime(2026, 11, 23, tzinfo=UTC),
     principal=Principal("k1", "acme", ("default",), frozenset({KeyRole.RESPOND})),
     policy=PolicyRef("default", "1", "ab" * 32),
     model="m",
+    enforcement=Enforcement.FULL,
+    request_id="req_1",
+)
+RECORD = Record(
+    origin=ORIGIN,
+    time=datetime(2026, 11, 23, tzinfo=UTC),
     decision=DECISION,
     rounds=(Round(Candidate("The moon.", "m"), DECISION),),
     rewrites=(),
+    has_input_stage=False,
     input=None,
     input_flagged=False,
+    passages=(),
+    finish_reason="stop",
     masked={},
+    usage=Usages(Usage(), Usage()),
+    sent=None,
+    held_until=None,
     timings_ms={"total": 1.0},
-    request_id="req_1",
     contents={"candidate": b'{"text":"The moon."}', "released": b'{"text":"The moon."}'},
 )
 
@@ -54,7 +66,10 @@ async def append(database: Database, count: int) -> None:
     store = LedgerStore(database)
     async with store.running():
         await asyncio.gather(
-            *(store.append(replace(RECORD, response_id=f"resp_{n}")) for n in range(count))
+            *(
+                store.append(replace(RECORD, origin=replace(ORIGIN, response_id=f"resp_{n}")))
+                for n in range(count)
+            )
         )
 
 

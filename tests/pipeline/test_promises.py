@@ -16,6 +16,7 @@ from inwit.bootstrap import assemble
 from inwit.decisions import Decision, Reason, Response, RewriteOutcome
 from inwit.errors import InwitError, LedgerError
 from inwit.pipeline.admission import Limits
+from inwit.pipeline.background import Background
 from inwit.pipeline.pipeline import act
 from inwit.pipeline.redaction import masked, private_spans
 from inwit.pipeline.reviewer import ReviewLimits
@@ -148,8 +149,10 @@ class World:
 
     async def respond(self) -> Response:
         book = PolicyBook({"default": self.policy}, datetime.now(UTC))
-        pipeline, _ = assemble(self.model, self.classifiers, self.ledger, book, LIMITS)
-        return await pipeline.respond(self.call)
+        background = Background()
+        pipeline = assemble(self.model, self.classifiers, self.ledger, book, LIMITS, background)
+        async with background.running():
+            return await pipeline.respond(self.call)
 
 
 @st.composite
@@ -223,7 +226,7 @@ def check(world: World) -> None:
 def check_response(world: World, response: Response) -> None:
     """Hold one response against the promises."""
     _assert_recorded(world, response)
-    if response.decision.action in RELEASED:
+    if response.record.decision.action in RELEASED:
         _assert_covered(world, response)
         _assert_reviewed(world, response)
     else:
@@ -232,8 +235,7 @@ def check_response(world: World, response: Response) -> None:
 
 def _assert_recorded(world: World, response: Response) -> None:
     (record,) = world.ledger.records
-    assert record.decision == response.decision
-    assert (record.rounds, record.rewrites) == (response.rounds, response.rewrites)
+    assert record == response.record
     assert record.masked == response.output.masked
     released = json.loads(record.contents["released"])
     assert released["text"] == response.output.text
@@ -241,16 +243,16 @@ def _assert_recorded(world: World, response: Response) -> None:
     kept = [json.loads(record.contents["candidate"])["text"]]
     kept += [
         json.loads(record.contents[f"rewrite_{number}"])["text"]
-        for number in range(1, len(response.rounds))
+        for number in range(1, len(response.record.rounds))
     ]
-    assert kept == [each.candidate.text for each in response.rounds]
-    assert len(response.rewrites) <= world.policy.rewrite.max_rounds
+    assert kept == [each.candidate.text for each in response.record.rounds]
+    assert len(response.record.rewrites) <= world.policy.rewrite.max_rounds
 
 
 def _assert_covered(world: World, response: Response) -> None:
     """The decision is about exactly this text, and the text is that, or the mask of it."""
-    decision, candidate = response.decision, response.rounds[-1].candidate
-    assert decision == response.rounds[-1].decision
+    decision, candidate = response.record.decision, response.record.rounds[-1].candidate
+    assert decision == response.record.rounds[-1].decision
     assert {decision.covers, *(verdict.covers for verdict in decision.verdicts)} == {
         candidate.digest
     }
@@ -262,16 +264,16 @@ def _assert_covered(world: World, response: Response) -> None:
     assert {call.name for call in candidate.tool_calls} <= {
         tool.name for tool in world.call.tools
     } - {"refund"}
-    if response.rewrites:
-        assert response.rewrites[-1] is RewriteOutcome.PASSED
-        assert len(response.rounds) > 1
+    if response.record.rewrites:
+        assert response.record.rewrites[-1] is RewriteOutcome.PASSED
+        assert len(response.record.rounds) > 1
 
 
 def _assert_reviewed(world: World, response: Response) -> None:
-    policy, last = world.policy, response.rounds[-1]
+    policy, last = world.policy, response.record.rounds[-1]
     conscience, *others = last.decision.verdicts
     rule = policy.classifier
-    if len(response.rounds) > 1 or last.candidate.tool_calls:
+    if len(response.record.rounds) > 1 or last.candidate.tool_calls:
         assert rule is not None
         assert others[0].risk is not None or rule.on_failure is Action.ALLOW
     for verdict, bounds in [
@@ -300,8 +302,8 @@ def _assert_held(world: World, response: Response) -> None:
     assert response.output.tool_calls == ()
     assert response.output.finish_reason == "content_filter"
     assert SECRET not in response.output.text
-    escalated = response.decision.action is Action.ESCALATE
-    assert escalated == (Reason.NOT_HELD in response.decision.reasons)
+    escalated = response.record.decision.action is Action.ESCALATE
+    assert escalated == (response.record.held_until is not None)
 
 
 candidates = st.builds(
@@ -345,7 +347,7 @@ def test_the_deadline_bounds_the_whole() -> None:
     async def run() -> float:
         model = FakeModel(hang="generate")
         book = PolicyBook({"default": BASE}, datetime.now(UTC))
-        pipeline, _ = assemble(model, FakeClassifiers(), FakeLedger(), book, limits)
+        pipeline = assemble(model, FakeClassifiers(), FakeLedger(), book, limits, Background())
         call = Call(PRINCIPAL, (Message("user", "How do tides work?"),), deadline_ms=20)
         start = asyncio.get_running_loop().time()
         with contextlib.suppress(InwitError):

@@ -132,12 +132,12 @@ def test_a_rewrite_that_satisfies_the_conscience_alone_is_cosmetic(backend: Back
     assert answer["entry"]["rounds"][0]["disagreement"] == "pass_fail"
 
 
-def test_escalate_blocks_and_says_so(backend: Backend) -> None:
+def test_escalate_holds(backend: Backend) -> None:
     answer = backend.respond("escalates", ASK)
 
-    assert (answer["status"], answer["action"]) == ("blocked", "escalate")
+    assert (answer["status"], answer["action"]) == ("held", "escalate")
     assert answer["output"]["content"] == "Held back."
-    assert "no_queue_yet_so_blocked" in answer["review"]["reasons"]
+    assert answer["escalation"]["state"] == "pending"
 
 
 def test_block(backend: Backend) -> None:

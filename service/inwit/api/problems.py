@@ -50,6 +50,16 @@ class Problem(Wire):
 
 def problem(error: InwitError, request_id: str) -> Response:
     """The answer for an error."""
+    headers: dict[str, str] = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Response(problem_json(error, request_id), error.status, headers, MEDIA_TYPE)
+
+
+def problem_json(error: InwitError, request_id: str) -> str:
+    """The problem of an error, as one line of JSON."""
     fields = [ProblemField(field=e.field, problem=e.problem) for e in getattr(error, "errors", ())]
     too_long = error if isinstance(error, ConversationTooLong) else None
     body = Problem(
@@ -62,13 +72,7 @@ def problem(error: InwitError, request_id: str) -> Response:
         tokens=too_long.tokens if too_long else None,
         context=too_long.context if too_long else None,
     )
-    headers: dict[str, str] = {}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(error.retry_after)
-    if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    content = body.model_dump_json(exclude_none=True)
-    return Response(content, error.status, headers, MEDIA_TYPE)
+    return body.model_dump_json(exclude_none=True)
 
 
 def install(app: FastAPI) -> None:

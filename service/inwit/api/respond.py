@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
@@ -9,13 +10,16 @@ from opentelemetry.context import Context
 from opentelemetry.propagate import extract
 
 from inwit.api.body import body_schema, read_body
-from inwit.api.problems import MEDIA_TYPE, request_id
+from inwit.api.problems import MEDIA_TYPE, problem_json, request_id
 from inwit.api.respond_answer import RespondResponse, to_wire
 from inwit.api.respond_request import RespondRequest
+from inwit.api.respond_stream import respond_events
+from inwit.api.sse import EventStream, event
 from inwit.bootstrap import Gateway
 from inwit.errors import ClientGone, FieldError, NotSupportedYet
+from inwit.pipeline.streaming import Live
 from inwit.telemetry import TRACER
-from inwit.types import KeyRole
+from inwit.types import Call, KeyRole
 
 T = TypeVar("T")
 
@@ -58,20 +62,37 @@ def router(gateway: Gateway) -> APIRouter:
         principal = await gateway.keys.authenticate(
             request.headers.get("authorization"), KeyRole.RESPOND
         )
-        with gateway.pipeline.slot():
+        with ExitStack() as held:
+            held.enter_context(gateway.pipeline.slot())
             body = await read_body(request, RespondRequest, gateway.settings.max_body_bytes)
             later = body.not_supported()
-            if "idempotency-key" in request.headers:
-                later.append("Idempotency-Key")
             if later:
                 errors = tuple(FieldError(name, "not served by this version") for name in later)
                 raise NotSupportedYet("Leave out the fields named in `errors`.", errors)
             call = body.to_domain(principal, request_id(request))
+            if body.stream:
+                return _stream(gateway, request, call, held.pop_all())
             with TRACER.start_as_current_span("respond", context=_trace(request)):
                 response = await _unless_gone(request, gateway.pipeline.respond(call))
-        return Response(to_wire(response).model_dump_json(), media_type="application/json")
+        answer = to_wire(response)
+        status = 202 if answer.status == "held" else 200
+        return Response(answer.model_dump_json(), status, media_type="application/json")
 
     return routes
+
+
+def _stream(gateway: Gateway, request: Request, call: Call, held: ExitStack) -> EventStream:
+    live = Live()
+    return EventStream(
+        respond_events(gateway.pipeline, call, live, _trace(request)),
+        held,
+        headers=lambda: {"x-inwit-response": live.response_id},
+        on_error=lambda error: event(
+            "error", problem_json(error, call.request_id), f"{live.response_id}/error"
+        ),
+        heartbeat_s=gateway.settings.heartbeat_ms / 1000,
+        send_s=gateway.settings.send_ms / 1000,
+    )
 
 
 def _trace(request: Request) -> Context | None:

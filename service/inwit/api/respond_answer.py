@@ -5,16 +5,10 @@ from typing import Literal
 from pydantic import Field
 
 from inwit.api.respond_request import ToolCall
+from inwit.api.review_answer import ReviewOut, review_out
 from inwit.api.schemas import Wire, example
-from inwit.decisions import (
-    AskReason,
-    ExplanationStatus,
-    Reason,
-    Response,
-    RewriteOutcome,
-    Round,
-)
-from inwit.types import Action, Category, Fault, Framing, ReviewStatus, Usage, Verdict
+from inwit.decisions import Receipt, Record, Response, Usages
+from inwit.types import Action, Usage
 
 
 class OutputMessage(Wire):
@@ -33,86 +27,6 @@ class OutputMessage(Wire):
         description="Why the text ends: by itself, at max_tokens, for tool calls, or because it "
         "was blocked.",
         examples=["stop"],
-    )
-
-
-class ClassifierOut(Wire):
-    """The independent classifier's verdict."""
-
-    name: str = Field(description="Which classifier answered.", examples=["embedded"])
-    status: ReviewStatus = Field(
-        description="judged, or what kept it from judging.", examples=["judged"]
-    )
-    risk: float | None = Field(description="Its risk; null unless judged.", examples=[0.08])
-    categories: list[Category] = Field(description="What it found.", examples=[[]])
-    fault: Fault | None = Field(description="Why there is no judgement, if so.", examples=[None])
-    asked: list[AskReason] = Field(description="Why it was asked.", examples=[["doubt"]])
-
-
-class InputOut(Wire):
-    """What the input stage made of your messages."""
-
-    flagged: bool = Field(description="Whether they were flagged.", examples=[False])
-    status: ReviewStatus | None = Field(
-        description="A classifier's status, where the policy names one.", examples=[None]
-    )
-    risk: float | None = Field(description="Its risk.", examples=[None])
-
-
-class ReviewOut(Wire):
-    """What was checked, and what was not."""
-
-    judge: ReviewStatus = Field(
-        description="judged: the conscience judged the whole candidate. unavailable or truncated: "
-        "it did not, and `reasons` says what the policy made of that.",
-        examples=["judged"],
-    )
-    risk: float | None = Field(
-        description="P(yes) / (P(yes) + P(no)) on the policy's question; null unless judged.",
-        examples=[0.12],
-    )
-    label_mass: float | None = Field(
-        description="P(yes) + P(no): how far the model answered the question at all.",
-        examples=[0.97],
-    )
-    calibrated: bool = Field(
-        description="Whether the risk was calibrated for this model, framing and question.",
-        examples=[False],
-    )
-    fault: Fault | None = Field(description="Why there is no judgement, if so.", examples=[None])
-    framing: Framing | None = Field(
-        description="How the conscience was shown the candidate.", examples=["same_thread"]
-    )
-    classifier: ClassifierOut | None = Field(
-        description="The independent classifier's verdict; null where it was not asked.",
-        examples=[None],
-    )
-    input: InputOut | None = Field(
-        description="The verdict on your own messages; null where the policy has no input stage.",
-        examples=[None],
-    )
-    categories: list[Category] = Field(
-        description="Categories of harm that a judge named (docs/taxonomy.md).", examples=[[]]
-    )
-    explanation: ExplanationStatus | None = Field(
-        description="Whether the conscience could name categories; only `named` counts. null "
-        "where the risk gave no cause to ask.",
-        examples=[None],
-    )
-    reasons: list[Reason] = Field(
-        description="Why the action is what it is, the decisive ones first.",
-        examples=[["risk_below_lower_threshold"]],
-    )
-    rewrites: list[RewriteOutcome] = Field(
-        description="What became of each round of rewriting.", examples=[[]]
-    )
-    masked: dict[str, int] = Field(
-        description="Pieces of private data masked in the text, by kind.", examples=[{}]
-    )
-    enforcement: Literal["full", "windowed", "audit_only"] = Field(
-        "full",
-        description="When the policy acts. full: on the whole candidate, before any of it leaves.",
-        examples=["full"],
     )
 
 
@@ -166,13 +80,28 @@ class ReceiptOut(Wire):
     previous: str = Field(description="The hash of the entry before it.", examples=["cd" * 32])
 
 
+class EscalationOut(Wire):
+    """A response that a person is to rule on."""
+
+    id: str = Field(description="Id of the escalation.", examples=["esc_5f0c"])
+    state: Literal["pending", "expired"] = Field(
+        description="pending: nobody has ruled yet. expired: nobody did in time, so it is blocked.",
+        examples=["pending"],
+    )
+    poll: str = Field(description="Where to ask again.", examples=["/v1/responses/resp_5f0c"])
+    until: str = Field(
+        description="When it expires, in ISO 8601.", examples=["2026-11-23T12:00:00+00:00"]
+    )
+
+
+Status = Literal["released", "blocked", "held"]
+
+
 class RespondResponse(Wire):
     """What `POST /v1/respond` answers."""
 
     id: str = Field(description="Id of the response.", examples=["resp_5f0c"])
-    status: Literal["released", "blocked"] = Field(
-        description="What became of it.", examples=["released"]
-    )
+    status: Status = Field(description="What became of it.", examples=["released"])
     action: Action = Field(description="What the policy decided.", examples=["allow"])
     model: str = Field(description="The model that wrote the candidate.", examples=["my-model"])
     output: OutputMessage = Field(
@@ -180,6 +109,9 @@ class RespondResponse(Wire):
     )
     review: ReviewOut = Field(description="What was checked.", examples=[example(ReviewOut)])
     context: list[PassageOut] = Field(description="What became of each passage.", examples=[[]])
+    escalation: EscalationOut | None = Field(
+        description="Where it waits, while it is held for a person.", examples=[None]
+    )
     policy: PolicyOut = Field(description="The policy that decided.", examples=[example(PolicyOut)])
     usage: UsagesOut = Field(description="Tokens used.", examples=[example(UsagesOut)])
     timings_ms: dict[str, float] = Field(
@@ -193,94 +125,74 @@ class RespondResponse(Wire):
 
 def to_wire(response: Response) -> RespondResponse:
     """The answer for a pipeline's response."""
-    released = response.decision.action in (Action.ALLOW, Action.REDACT)
+    record, output = response.record, response.output
     return RespondResponse(
-        id=response.id,
-        status="released" if released else "blocked",
-        action=response.decision.action,
-        model=response.model,
+        id=record.origin.response_id,
+        status=status_of(record),
+        action=record.decision.action,
+        model=record.origin.model,
         output=OutputMessage(
             role="assistant",
-            content=response.output.text,
-            tool_calls=[
-                ToolCall.model_validate(call.as_openai()) for call in response.output.tool_calls
-            ],
-            finish_reason=response.output.finish_reason,
+            content=output.text,
+            tool_calls=[ToolCall.model_validate(call.as_openai()) for call in output.tool_calls],
+            finish_reason=output.finish_reason,
         ),
-        review=_review(response),
+        review=review_out(record),
         context=[
             PassageOut(id=each.id, used=each.used, why=each.why, flagged=each.flagged)
-            for each in response.passages
+            for each in record.passages
         ],
-        policy=PolicyOut(
-            name=response.policy.name,
-            version=response.policy.version,
-            digest=response.policy.digest,
-        ),
-        usage=_usages(response.rounds),
+        escalation=_escalation(record),
+        policy=policy_out(record),
+        usage=usages_out(record.usage),
         timings_ms=dict(response.timings_ms),
-        receipt=ReceiptOut(
-            entry=response.receipt.entry_id,
-            sequence=response.receipt.sequence,
-            hash=response.receipt.hash,
-            previous=response.receipt.previous,
-        ),
+        receipt=receipt_out(response.receipt),
     )
 
 
-def _review(response: Response) -> ReviewOut:
-    last, decision = response.rounds[-1], response.decision
-    conscience, *others = decision.verdicts
-    return ReviewOut(
-        judge=conscience.status,
-        risk=conscience.risk,
-        label_mass=conscience.label_mass,
-        calibrated=conscience.calibrated,
-        fault=conscience.fault,
-        framing=conscience.framing,
-        classifier=_classifier(others[0], last.asked) if others else None,
-        input=_input(response),
-        categories=list(decision.categories),
-        explanation=last.explanation.status if last.explanation else None,
-        reasons=list(decision.reasons),
-        rewrites=list(response.rewrites),
-        masked=dict(response.output.masked),
-        enforcement="full",
+def status_of(record: Record) -> Status:
+    """What became of a recorded response."""
+    if record.held_until is not None:
+        return "held"
+    return "released" if record.decision.action in (Action.ALLOW, Action.REDACT) else "blocked"
+
+
+def policy_out(record: Record) -> PolicyOut:
+    """The policy of a recorded response."""
+    policy = record.origin.policy
+    return PolicyOut(name=policy.name, version=policy.version, digest=policy.digest)
+
+
+def usages_out(usages: Usages) -> UsagesOut:
+    """The tokens of a response."""
+    return UsagesOut(generation=_usage(usages.generation), review=_usage(usages.review))
+
+
+def receipt_out(receipt: Receipt) -> ReceiptOut:
+    """Where a response is recorded."""
+    return ReceiptOut(
+        entry=receipt.entry_id,
+        sequence=receipt.sequence,
+        hash=receipt.hash,
+        previous=receipt.previous,
     )
 
 
-def _classifier(verdict: Verdict, asked: tuple[AskReason, ...]) -> ClassifierOut:
-    return ClassifierOut(
-        name=verdict.judge,
-        status=verdict.status,
-        risk=verdict.risk,
-        categories=list(verdict.categories),
-        fault=verdict.fault,
-        asked=list(asked),
-    )
-
-
-def _input(response: Response) -> InputOut | None:
-    verdict = response.input
-    if not response.has_input_stage:
+def _escalation(record: Record) -> EscalationOut | None:
+    if record.held_until is None:
         return None
-    return InputOut(
-        flagged=response.input_flagged,
-        status=verdict.status if verdict else None,
-        risk=verdict.risk if verdict else None,
+    name = record.origin.response_id
+    return EscalationOut(
+        id=name.replace("resp_", "esc_", 1),
+        state="pending",
+        poll=f"/v1/responses/{name}",
+        until=record.held_until.isoformat(),
     )
 
 
-def _usages(rounds: tuple[Round, ...]) -> UsagesOut:
-    generation = [each.candidate.usage for each in rounds]
-    review = [verdict.usage for each in rounds for verdict in each.decision.verdicts]
-    review += [each.explanation.usage for each in rounds if each.explanation]
-    return UsagesOut(generation=_sum(generation), review=_sum(review))
-
-
-def _sum(usages: list[Usage]) -> UsageOut:
+def _usage(usage: Usage) -> UsageOut:
     return UsageOut(
-        prompt_tokens=sum(usage.prompt_tokens for usage in usages),
-        completion_tokens=sum(usage.completion_tokens for usage in usages),
-        cached_tokens=sum(usage.cached_tokens for usage in usages),
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cached_tokens=usage.cached_tokens,
     )

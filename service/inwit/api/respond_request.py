@@ -202,7 +202,8 @@ class RespondRequest(Wire):
     )
     stream: bool = Field(
         False,
-        description="Answer as server-sent events. Not yet: true answers 501.",
+        description="Answer as server-sent events (docs/streaming.md). What may leave before the "
+        "decision is the policy's to say.",
         examples=[False],
     )
     callback_url: str | None = Field(
@@ -222,7 +223,7 @@ class RespondRequest(Wire):
 
     def not_supported(self) -> list[str]:
         """The fields set here that this version does not serve."""
-        later = {"stream": self.stream, "callback_url": self.callback_url}
+        later = {"callback_url": self.callback_url}
         return [name for name, value in later.items() if value]
 
     def to_domain(self, principal: Principal, request_id: str) -> Call:

@@ -7,12 +7,22 @@ import asyncio
 import hmac
 import secrets
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
+from inwit.clients.completions import (
+    COMPLETION,
+    Completion,
+    Gathered,
+    Lenient,
+    candidate_of,
+    top_of,
+    usage_of,
+)
 from inwit.clients.transport import CONNECT_S, JsonTransport
 from inwit.errors import (
     FieldError,
@@ -22,7 +32,7 @@ from inwit.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from inwit.types import Candidate, Generation, Message, NextToken, TokenScore, ToolCall, Usage
+from inwit.types import Candidate, Draft, Generation, Message, NextToken
 
 log = structlog.get_logger()
 
@@ -31,77 +41,21 @@ TOP_LOGPROBS = 20  # the most that OpenAI's shape allows, and vLLM's default --m
 _REVIEW_PRIORITY = -1
 
 
-class _Lenient(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class _Top(_Lenient):
-    token: str
-    logprob: float
-
-
-class _Position(_Lenient):
-    top_logprobs: tuple[_Top, ...] = ()
-
-
-class _Logprobs(_Lenient):
-    content: tuple[_Position, ...] | None = None
-
-
-class _Function(_Lenient):
-    name: Annotated[str, Field(max_length=128)]
-    arguments: str
-
-
-class _ToolCall(_Lenient):
-    id: Annotated[str, Field(max_length=128)]
-    function: _Function
-
-
-class _Answer(_Lenient):
-    content: str | None = None
-    reasoning: str | None = None
-    reasoning_content: str | None = None
-    tool_calls: tuple[_ToolCall, ...] | None = None
-
-
-class _Choice(_Lenient):
-    message: _Answer
-    finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _Cached(_Lenient):
-    cached_tokens: int | None = None
-
-
-class _Usage(_Lenient):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _Cached | None = None
-
-
-class _Completion(_Lenient):
-    choices: tuple[_Choice, ...]
-    usage: _Usage | None = None
-
-
-class _ModelMeta(_Lenient):
+class _ModelMeta(Lenient):
     n_ctx: int | None = None
 
 
-class _ServedModel(_Lenient):
+class _ServedModel(Lenient):
     id: str
     owned_by: str = "unknown"
     max_model_len: int | None = None
     meta: _ModelMeta | None = None
 
 
-class _ModelList(_Lenient):
+class _ModelList(Lenient):
     data: tuple[_ServedModel, ...]
 
 
-_COMPLETION = TypeAdapter(_Completion)
 _MODEL_LIST = TypeAdapter(_ModelList)
 
 
@@ -155,9 +109,10 @@ class OpenAICompatible:
             raise InvalidField(detail, (FieldError("model", f"unknown; served: {served}"),))
         return wanted
 
-    async def generate(self, generation: Generation) -> Candidate:
+    async def generate(self, generation: Generation, draft: Draft | None = None) -> Candidate:
         """See `Model.generate`."""
         body: dict[str, Any] = {
+            **generation.extra,
             "model": generation.model,
             "messages": [message.as_openai() for message in generation.messages],
             "max_tokens": generation.max_tokens,
@@ -169,10 +124,25 @@ class OpenAICompatible:
             body["seed"] = generation.seed
         if generation.tools:
             body["tools"] = [tool.as_openai() for tool in generation.tools]
-        candidate = _candidate(await self._complete(body), generation.model)
+        if draft is None:
+            candidate = candidate_of(await self._complete(body), generation.model)
+        else:
+            candidate = await self._streamed(body, generation.model, draft)
         if candidate.tool_calls and not generation.tools:
             raise UpstreamError("The model called a tool, and no tools were offered to it.")
         return candidate
+
+    async def _streamed(self, body: dict[str, Any], model: str, draft: Draft) -> Candidate:
+        wanted = {"include_usage": True, "continuous_usage_stats": True}
+        gathered = Gathered()
+        async with aclosing(
+            self._transport.events(
+                "/chat/completions", {**body, "stream": True, "stream_options": wanted}
+            )
+        ) as events:
+            async for data in events:
+                gathered.add(data, draft)
+        return candidate_of(gathered.completion(), model)
 
     async def next_token(self, messages: tuple[Message, ...], model: str, tenant: str) -> NextToken:
         """See `ReviewModel.next_token`."""
@@ -180,7 +150,7 @@ class OpenAICompatible:
         if self.capabilities is not None and self.capabilities.priority:
             body["priority"] = _REVIEW_PRIORITY
         completion = await self._complete(body, repeatable=True)
-        return NextToken(_top(completion), model, _usage(completion))
+        return NextToken(top_of(completion), model, usage_of(completion))
 
     async def structured(
         self,
@@ -200,7 +170,7 @@ class OpenAICompatible:
             "response_format": {"type": "json_schema", "json_schema": wanted},
             **self._hints(tenant),
         }
-        return _candidate(await self._complete(body, repeatable=True), model)
+        return candidate_of(await self._complete(body, repeatable=True), model)
 
     async def alive(self) -> bool:
         """Whether the server answers, and serves what it served when it was probed."""
@@ -228,7 +198,7 @@ class OpenAICompatible:
             server=chosen.owned_by,
             models=names,
             context=chosen.max_model_len or (chosen.meta.n_ctx if chosen.meta else None),
-            logprobs=bool(_top(await self._complete(question))),
+            logprobs=bool(top_of(await self._complete(question))),
             priority=vllm and await self._accepts(question | {"priority": _REVIEW_PRIORITY}),
             cache_salt=vllm and await self._accepts(question | {"cache_salt": "inwit"}),
         )
@@ -272,53 +242,12 @@ class OpenAICompatible:
         salt = hmac.digest(self._cache_secret, tenant.encode(), "sha256")
         return {"cache_salt": salt.hex()}
 
-    async def _complete(self, body: dict[str, Any], *, repeatable: bool = False) -> _Completion:
+    async def _complete(self, body: dict[str, Any], *, repeatable: bool = False) -> Completion:
         raw = await self._transport.send("POST", "/chat/completions", body, repeatable=repeatable)
         try:
-            completion = _COMPLETION.validate_json(raw)
+            completion = COMPLETION.validate_json(raw)
         except ValidationError as error:
             raise UpstreamError("The model server's answer is malformed.") from error
         if not completion.choices:
             raise UpstreamError("The model server's answer holds no choice.")
         return completion
-
-
-def _candidate(completion: _Completion, model: str) -> Candidate:
-    choice = completion.choices[0]
-    calls = tuple(
-        ToolCall(call.id, call.function.name, call.function.arguments)
-        for call in choice.message.tool_calls or ()
-    )
-    if choice.message.content is None and not calls:
-        raise UpstreamError("The model server gave no text, perhaps for want of max_tokens.")
-    if choice.finish_reason not in ("stop", "length", "tool_calls"):
-        # vLLM also says abort, error and repetition: what is there is no finished answer.
-        raise UpstreamError("The model server broke off its answer.")
-    if calls and choice.finish_reason == "length":
-        raise UpstreamError("The model server broke off a tool call for want of max_tokens.")
-    return Candidate(
-        text=choice.message.content or "",
-        reasoning=choice.message.reasoning or choice.message.reasoning_content or "",
-        model=model,
-        finish_reason=choice.finish_reason,
-        usage=_usage(completion),
-        tool_calls=calls,
-    )
-
-
-def _top(completion: _Completion) -> tuple[TokenScore, ...]:
-    logprobs = completion.choices[0].logprobs
-    if logprobs is None or not logprobs.content:
-        return ()
-    return tuple(TokenScore(top.token, top.logprob) for top in logprobs.content[0].top_logprobs)
-
-
-def _usage(completion: _Completion) -> Usage:
-    if completion.usage is None:
-        return Usage()
-    details = completion.usage.prompt_tokens_details
-    return Usage(
-        completion.usage.prompt_tokens,
-        completion.usage.completion_tokens,
-        (details.cached_tokens or 0) if details else 0,
-    )

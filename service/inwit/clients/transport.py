@@ -4,6 +4,8 @@ aiohttp, chosen by measurement (load_tests/README.md). Foreign exceptions stop h
 """
 
 import re
+from collections.abc import AsyncGenerator
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -90,8 +92,8 @@ class JsonTransport:
         """
         try:
             return await self._send_once(method, path, body)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            pass
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise self._unreachable() from error
         except (aiohttp.ClientError, OSError) as error:
             if not repeatable:
                 raise self._unreachable() from error
@@ -100,18 +102,67 @@ class JsonTransport:
         except (aiohttp.ClientError, OSError) as error:
             raise self._unreachable() from error
 
+    async def events(self, path: str, body: dict[str, Any]) -> AsyncGenerator[bytes]:
+        """Send, and give the data of each server-sent event of the answer as it comes.
+
+        Close it early, and the server is hung up on. The closing `[DONE]` is not given.
+
+        Raises:
+            ConversationTooLong, UpstreamUnavailable, UpstreamError: as for `send`; also when the
+                answer breaks off.
+        """
+        try:
+            async with await self._request("POST", path, body) as answer:
+                if answer.status != 200:
+                    raise await self._refused(answer)
+                async for data in self._data(answer):
+                    yield data
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._unreachable() from error
+
+    async def _data(self, answer: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
+        """The `data` of each event: one line, in every OpenAI-compatible server's stream."""
+        size, rest, done = 0, b"", False
+        async for chunk in answer.content.iter_any():  # to its end: the connection is used again
+            size += len(chunk)
+            if size > self._max_answer_bytes:
+                raise UpstreamError(f"The {self._what}'s answer is too large.")
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                data = line[5:].strip() if line.startswith(b"data:") else b""
+                done = done or data == b"[DONE]"
+                if data and not done:
+                    yield data
+
     async def _send_once(self, method: str, path: str, body: dict[str, Any] | None) -> bytes:
+        async with await self._request(method, path, body) as answer:
+            if answer.status != 200:
+                raise await self._refused(answer)
+            return await self._read_bounded(answer)
+
+    async def _request(
+        self, method: str, path: str, body: dict[str, Any] | None
+    ) -> aiohttp.ClientResponse:
         if self._session is None or self._session.closed:
             raise UpstreamUnavailable(f"The connection to the {self._what} is closed.")
         headers: dict[str, str] = {}
         inject(headers)
-        async with self._session.request(
-            method, self._base_url + path, json=body, headers=headers, allow_redirects=False
-        ) as answer:
-            raw = await self._read_bounded(answer)
-            if answer.status != 200:
-                raise self._refusal(answer.status, answer.headers.get("Retry-After"), raw)
-            return raw
+        send = partial(
+            self._session.request,
+            method,
+            self._base_url + path,
+            json=body,
+            headers=headers,
+            allow_redirects=False,
+        )
+        try:
+            return await send()
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+            return await send()  # no connection was made, so nothing was asked yet
+
+    async def _refused(self, answer: aiohttp.ClientResponse) -> InwitError:
+        raw = await self._read_bounded(answer)
+        return self._refusal(answer.status, answer.headers.get("Retry-After"), raw)
 
     async def _read_bounded(self, answer: aiohttp.ClientResponse) -> bytes:
         raw = bytearray()

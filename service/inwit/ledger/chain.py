@@ -10,11 +10,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from inwit.decisions import Record, Round
-from inwit.types import Verdict
+from inwit.decisions import AnyRecord, CutRecord, Origin, Record, Round, Sent, WindowRecord
+from inwit.types import Usage, Verdict
 
 GENESIS = bytes(32)
-SCHEMA = 2
+SCHEMA = 3
 
 
 def leaf_hash(body: bytes) -> bytes:
@@ -27,44 +27,115 @@ def commitment(salt: bytes, content: bytes) -> str:
     return hmac.new(salt, content, hashlib.sha256).hexdigest()
 
 
-def entry_facts(record: Record, entry_id: str, salts: Mapping[str, bytes]) -> dict[str, Any]:
+def entry_facts(record: AnyRecord, entry_id: str, salts: Mapping[str, bytes]) -> dict[str, Any]:
     """Everything in an entry but its place in the chain. No content, and nothing that grows."""
-    decision = record.decision
-    return {
+    facts = {
         "schema": SCHEMA,
-        "type": "decision",
         "id": entry_id,
         "time": record.time.isoformat(),
-        "response": record.response_id,
-        "request": record.request_id,
-        "tenant": record.principal.tenant,
-        "key": record.principal.key_id,
-        "policy": {
-            "name": record.policy.name,
-            "version": record.policy.version,
-            "digest": record.policy.digest,
-        },
-        "model": record.model,
-        "action": decision.action.value,
-        "reasons": [reason.value for reason in decision.reasons],
-        "reviewed": decision.reviewed,
-        "categories": [category.value for category in decision.categories],
-        "rounds": [_round(each) for each in record.rounds],
-        "rewrites": [outcome.value for outcome in record.rewrites],
-        "input": _verdict(record.input) if record.input else None,
-        "input_flagged": record.input_flagged,
-        "masked": dict(record.masked),
+        **_origin(record.origin),
         "commitments": {
             kind: commitment(salts[kind], content) for kind, content in record.contents.items()
         },
-        "timings_ms": dict(record.timings_ms),
     }
+    match record:
+        case WindowRecord():
+            return facts | _window(record)
+        case CutRecord():
+            return facts | _cut(record)
+        case Record():
+            return facts | _decision(record)
 
 
 def entry_body(facts: Mapping[str, Any], sequence: int, previous: bytes) -> bytes:
     """The exact bytes of an entry: JSON, keys sorted, no spaces, ASCII."""
     placed = {**facts, "sequence": sequence, "previous": previous.hex()}
     return json.dumps(placed, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _origin(origin: Origin) -> dict[str, Any]:
+    return {
+        "response": origin.response_id,
+        "request": origin.request_id,
+        "tenant": origin.principal.tenant,
+        "key": origin.principal.key_id,
+        "policy": {
+            "name": origin.policy.name,
+            "version": origin.policy.version,
+            "digest": origin.policy.digest,
+        },
+        "model": origin.model,
+        "enforcement": origin.enforcement.value,
+    }
+
+
+def _window(record: WindowRecord) -> dict[str, Any]:
+    return {
+        "type": "window",
+        "start": record.start,
+        "end": record.end,
+        "rounds": [_round(record.round)] if record.round else [],
+    }
+
+
+def _cut(record: CutRecord) -> dict[str, Any]:
+    return {
+        "type": "cut",
+        "reason": record.reason.value,
+        "length": record.length,
+        "rounds": [_round(record.round)] if record.round else [],
+    }
+
+
+def _decision(record: Record) -> dict[str, Any]:
+    decision = record.decision
+    return {
+        "type": "check" if record.checked else "decision",
+        "action": decision.action.value,
+        "reasons": [reason.value for reason in decision.reasons],
+        "reviewed": decision.reviewed,
+        "categories": [category.value for category in decision.categories],
+        "rounds": [_round(each) for each in record.rounds],
+        "rewrites": [outcome.value for outcome in record.rewrites],
+        "input": _input(record),
+        "passages": [
+            {"used": each.used, "why": each.why, "flagged": each.flagged}
+            for each in record.passages
+        ],
+        "finish_reason": record.finish_reason,
+        "masked": dict(record.masked),
+        "usage": {
+            "generation": _usage(record.usage.generation),
+            "review": _usage(record.usage.review),
+        },
+        "sent": _sent(record.sent) if record.sent else None,
+        "held_until": record.held_until.isoformat() if record.held_until else None,
+        "timings_ms": dict(record.timings_ms),
+    }
+
+
+def _input(record: Record) -> dict[str, Any] | None:
+    if not record.has_input_stage:
+        return None
+    verdict = _verdict(record.input) if record.input else None
+    return {"flagged": record.input_flagged, "verdict": verdict}
+
+
+def _sent(sent: Sent) -> dict[str, Any]:
+    return {
+        "length": sent.length,
+        "windows": sent.windows,
+        "usage": _usage(sent.usage),
+        "retracted": sent.retracted,
+    }
+
+
+def _usage(usage: Usage) -> dict[str, int]:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cached_tokens": usage.cached_tokens,
+    }
 
 
 def _round(each: Round) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 import structlog
 
 from inwit import telemetry
-from inwit.decisions import Receipt, Record
+from inwit.decisions import AnyRecord, Receipt
 from inwit.errors import LedgerError
 from inwit.ledger.chain import GENESIS, entry_body, entry_facts, leaf_hash
 from inwit.ledger.database import Database
@@ -34,7 +34,7 @@ _INSERT_CONTENTS = sa.insert(CONTENTS)
 class _Pending:
     """A record that waits for its commit, encoded by the request that brought it."""
 
-    record: Record
+    record: AnyRecord
     facts: dict[str, Any]
     salts: dict[str, bytes]
     done: asyncio.Future[Receipt]
@@ -66,7 +66,7 @@ class LedgerStore:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
 
-    async def append(self, record: Record) -> Receipt:
+    async def append(self, record: AnyRecord) -> Receipt:
         """Make the record durable. Cancelled before its commit begins, it is not written.
 
         Raises:
@@ -142,8 +142,8 @@ def _entry_row(
         "id": pending.facts["id"],
         "time": pending.record.time,
         "type": pending.facts["type"],
-        "tenant": pending.record.principal.tenant,
-        "response_id": pending.record.response_id,
+        "tenant": pending.record.origin.principal.tenant,
+        "response_id": pending.record.origin.response_id,
         "body": body,
         "hash": digest,
         "previous": previous,

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from inwit.decisions import Passage
+from inwit.decisions import Origin, Passage
 from inwit.errors import FieldError, Forbidden, InvalidField
 from inwit.pipeline.protocols import Model
 from inwit.pipeline.retrieval import (
@@ -15,10 +15,11 @@ from inwit.pipeline.retrieval import (
     with_passages,
 )
 from inwit.pipeline.reviewer import ReviewLimits, Subject
+from inwit.pipeline.streaming import Live
 from inwit.pipeline.tools import permit_tools
-from inwit.policy.policy import Policy
+from inwit.policy.policy import Policy, StreamMode
 from inwit.telemetry import StageTimer
-from inwit.types import Call, Generation, Message, Verdict
+from inwit.types import Call, Enforcement, Generation, Message, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,25 @@ class Job:
     passages: tuple[Passage, ...]
     ends: float  # on the event loop's clock, seconds
     timer: StageTimer
+    live: Live | None
+
+    @property
+    def streams(self) -> bool:
+        """Whether text may leave before the decision."""
+        return self.live is not None and self.policy.stream.mode is not StreamMode.BUFFER
+
+    @property
+    def origin(self) -> Origin:
+        """What every entry about this response says of it."""
+        enforcement = self.policy.stream.enforcement if self.streams else Enforcement.FULL
+        return Origin(
+            self.id,
+            self.call.principal,
+            self.policy.ref,
+            self.generation.model,
+            enforcement,
+            self.call.request_id,
+        )
 
     def subject(self, verdict: Verdict | None, flagged: bool) -> Subject:
         """What reviews need to know, once the input stage has spoken."""
@@ -65,8 +85,14 @@ class Job:
         return replace(self.generation, messages=messages, tools=())
 
 
-def admit(call: Call, policies: Mapping[str, Policy], model: Model, limits: Limits) -> Job:
-    """Admit a call.
+def admit(
+    call: Call,
+    policies: Mapping[str, Policy],
+    model: Model,
+    limits: Limits,
+    live: Live | None = None,
+) -> Job:
+    """Admit a call; `live` is told the response's id.
 
     Raises:
         Forbidden: the key may not use that policy.
@@ -87,9 +113,14 @@ def admit(call: Call, policies: Mapping[str, Policy], model: Model, limits: Limi
         temperature=call.temperature,
         seed=call.seed,
         tools=call.tools,
+        extra=call.extra,
     )
     ends = asyncio.get_running_loop().time() + deadline_ms / 1000
-    return Job(f"resp_{uuid.uuid4().hex}", call, policy, generation, passages, ends, StageTimer())
+    name = f"resp_{uuid.uuid4().hex}"
+    job = Job(name, call, policy, generation, passages, ends, StageTimer(), live)
+    if live is not None:
+        live.open(name, job.origin.enforcement)
+    return job
 
 
 def _policy_for(call: Call, policies: Mapping[str, Policy]) -> Policy:

@@ -1,21 +1,24 @@
-"""The way of a request, in the order in which it happens. JSON and, later, SSE share it."""
+"""The way of a request, in the order in which it happens. JSON and SSE share it."""
 
 import asyncio
+import contextlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from inwit import telemetry
 from inwit.decisions import (
+    AnyRecord,
     Decision,
     Output,
-    Reason,
     Receipt,
     Record,
     Response,
     RewriteOutcome,
     Round,
+    Sent,
+    Usages,
 )
 from inwit.errors import (
     ConversationTooLong,
@@ -26,6 +29,7 @@ from inwit.errors import (
     UpstreamTimeout,
 )
 from inwit.pipeline.admission import Job, Limits, admit
+from inwit.pipeline.background import Background
 from inwit.pipeline.fallback import fallback_text
 from inwit.pipeline.input_stage import judge_input
 from inwit.pipeline.ledger_contents import contents_of
@@ -34,11 +38,22 @@ from inwit.pipeline.redaction import masked, private_spans
 from inwit.pipeline.reviewer import Reviewer, Subject, refuse_early_end, remaining
 from inwit.pipeline.rewriting import bare_refusal, outcome_of, rewrite_messages, settle
 from inwit.pipeline.shadow import Shadows
+from inwit.pipeline.streaming import Live, Written
 from inwit.pipeline.tally import tally
+from inwit.pipeline.windows import Windows, cut_reason
 from inwit.policy.book import PolicyBook
 from inwit.policy.policy import Policy
 from inwit.telemetry import Stage
-from inwit.types import Action, Call, Candidate, Generation, Message, Verdict
+from inwit.types import Action, Call, Candidate, Generation, Message, Usage, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """A candidate, what it answers, and its round where a window of it was flagged already."""
+
+    subject: Subject
+    candidate: Candidate
+    flagged: Round | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +83,7 @@ class Pipeline:
         ledger: Ledger,
         policies: PolicyBook,
         shadows: Shadows,
+        background: Background,
         limits: Limits,
     ) -> None:
         self._model = model
@@ -76,23 +92,48 @@ class Pipeline:
         self._ledger = ledger
         self._policies = policies
         self._shadows = shadows
+        self._background = background
+        self._windows = Windows(reviewer, self._append)
         self._limits = limits
         self._in_flight = 0
 
-    async def respond(self, call: Call) -> Response:
-        """Answer one call.
+    async def respond(self, call: Call, live: Live | None = None) -> Response:
+        """Answer one call; `live` is sent what may leave before the decision, by policy.
 
         Raises:
-            InwitError: as its subclasses say; whatever was generated stays inside.
+            InwitError: as its subclasses say; whatever was generated stays inside, but for what
+                was sent to `live`.
         """
-        job = admit(call, self._policies.current, self._model, self._limits)
-        candidate, subject = await self._generate(job)
-        first = await self._reviewer.review(subject, candidate)
-        outcome = await self._rewrite(job, subject, first)
+        job = admit(call, self._policies.current, self._model, self._limits, live)
+        try:
+            draft = await self._generate(job)
+            first = draft.flagged or await self._reviewer.review(draft.subject, draft.candidate)
+            outcome = await self._rewrite(job, draft.subject, first)
+            output = act(job.policy, outcome.decision, outcome.candidate, call.messages)
+            record = self._record_of(job, outcome, output)
+            receipt = await self._record(job, record)
+        except BaseException as error:
+            self._cut(job, error)
+            raise
+        self._shadows.judge(draft.subject, first)
+        return self._release(job, record, output, receipt)
+
+    async def check(self, call: Call, candidate: Candidate, *, rewrite: bool) -> Response:
+        """Review what the caller's own model wrote; it is written anew only where asked for.
+
+        Raises:
+            InwitError: as its subclasses say.
+        """
+        job = admit(call, self._policies.current, self._model, self._limits, None)
+        subject = job.subject(*(await self._look_at_input(job)))
+        first = await self._reviewer.review(subject, replace(candidate, model=job.generation.model))
+        outcome = Outcome(subject, (first,), (), first.decision)
+        if rewrite:
+            outcome = await self._rewrite(job, subject, first)
         output = act(job.policy, outcome.decision, outcome.candidate, call.messages)
-        receipt = await self._record(job, outcome, output)
-        self._shadows.judge(subject, first)
-        return self._release(job, outcome, output, receipt)
+        record = self._record_of(job, outcome, output, checked=True)
+        receipt = await self._record(job, record)
+        return self._release(job, record, output, receipt)
 
     @contextmanager
     def slot(self) -> Generator[None]:
@@ -114,28 +155,41 @@ class Pipeline:
             self._in_flight -= 1
             telemetry.IN_FLIGHT.dec()
 
-    async def _generate(self, job: Job) -> tuple[Candidate, Subject]:
-        """Generate, with the input stage beside it."""
-        looking = asyncio.create_task(self._look_at_input(job)) if job.policy.input else None
+    async def _generate(self, job: Job) -> Drafted:
+        """Generate, with the input stage and, by policy, the windows of a stream beside it."""
+        timeout = remaining(job.ends, self._limits.generate_ms)
+        written = Written(job.generation.model) if job.streams else None
+        looking = asyncio.create_task(self._look_at_input(job))
+        writing = asyncio.create_task(self._write(job.generation, timeout, written))
         try:
             with job.timer.stage(Stage.GENERATE):
-                timeout = remaining(job.ends, self._limits.generate_ms)
-                candidate = await self._write(job.generation, timeout)
-            verdict, flagged = await looking if looking else (None, False)
+                flagged = None
+                if written is not None and job.live is not None:
+                    subject = job.subject(*(await looking))
+                    flagged = await self._windows.watch(subject, job.origin, written, job.live)
+                candidate = flagged.candidate if flagged else await writing
+            seen = await looking
         finally:
-            if looking is not None:
-                looking.cancel()
-                await asyncio.wait({looking})
-        return candidate, job.subject(verdict, flagged)
+            for task in (looking, writing):
+                task.cancel()
+            await asyncio.gather(looking, writing, return_exceptions=True)
+        return Drafted(job.subject(*seen), candidate, flagged)
 
-    async def _write(self, generation: Generation, timeout_s: float) -> Candidate:
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._model.generate(generation)
-        except TimeoutError as error:
-            raise UpstreamTimeout("The model did not finish its answer in time.") from error
+    async def _write(
+        self, generation: Generation, timeout_s: float, written: Written | None = None
+    ) -> Candidate:
+        with contextlib.ExitStack() as stack:
+            if written is not None:
+                stack.callback(written.end)
+            try:
+                async with asyncio.timeout(timeout_s):
+                    return await self._model.generate(generation, written)
+            except TimeoutError as error:
+                raise UpstreamTimeout("The model did not finish its answer in time.") from error
 
     async def _look_at_input(self, job: Job) -> tuple[Verdict | None, bool]:
+        if job.policy.input is None:
+            return None, False
         timeout = remaining(job.ends, self._limits.review.classify_ms)
         tenant = job.generation.tenant
         verdict, flagged = await judge_input(
@@ -159,8 +213,6 @@ class Pipeline:
             if outcome is RewriteOutcome.COSMETIC:
                 break
         decision = settle(job.policy, tuple(rounds), tuple(outcomes))
-        if decision.action is Action.ESCALATE:  # nobody can hold it yet, and the answer says so
-            decision = replace(decision, reasons=(*decision.reasons, Reason.NOT_HELD))
         return Outcome(subject, tuple(rounds), tuple(outcomes), decision)
 
     async def _rewrite_once(
@@ -178,50 +230,73 @@ class Pipeline:
         rewritten = await self._reviewer.review(subject, candidate, rewrite=True)
         return outcome_of(job.policy, earlier, rewritten), rewritten
 
-    async def _record(self, job: Job, outcome: Outcome, output: Output) -> Receipt:
-        record = Record(
-            response_id=job.id,
-            time=datetime.now(UTC),
-            principal=job.call.principal,
-            policy=job.policy.ref,
-            model=outcome.candidate.model,
+    def _record_of(
+        self, job: Job, outcome: Outcome, output: Output, *, checked: bool = False
+    ) -> Record:
+        now = datetime.now(UTC)
+        held = outcome.decision.action is Action.ESCALATE and not checked
+        return Record(
+            origin=job.origin,
+            time=now,
             decision=outcome.decision,
             rounds=outcome.rounds,
             rewrites=outcome.rewrites,
-            input=outcome.subject.input,
-            input_flagged=outcome.subject.input_flagged,
-            masked=output.masked,
-            timings_ms=job.timer.as_ms(),
-            request_id=job.call.request_id,
-            contents=contents_of(job.call, outcome.rounds, output),
-        )
-        with job.timer.stage(Stage.RECORD):
-            try:
-                async with asyncio.timeout(self._limits.record_ms / 1000):
-                    return await self._ledger.append(record)
-            except TimeoutError as error:
-                detail = "The ledger did not confirm in time; nothing was released."
-                raise LedgerError(detail, retry_after=1) from error
-
-    def _release(self, job: Job, outcome: Outcome, output: Output, receipt: Receipt) -> Response:
-        telemetry.OVERHEAD.observe(job.timer.overhead())
-        response = Response(
-            id=job.id,
-            decision=outcome.decision,
-            rounds=outcome.rounds,
-            rewrites=outcome.rewrites,
-            output=output,
             has_input_stage=job.policy.input is not None,
             input=outcome.subject.input,
             input_flagged=outcome.subject.input_flagged,
             passages=job.passages,
-            policy=job.policy.ref,
+            finish_reason=output.finish_reason,
+            masked=output.masked,
+            usage=_usages(outcome.rounds, job.live, generated=not checked),
+            sent=_sent(job.live, output),
+            held_until=now + timedelta(seconds=job.policy.rule_within_s) if held else None,
             timings_ms=job.timer.as_ms(),
-            receipt=receipt,
-            model=outcome.candidate.model,
+            contents=contents_of(job.call, outcome.rounds, output),
+            checked=checked,
+            claim=job.call.claim,
         )
-        tally(response, job.call.principal.tenant)
+
+    async def _record(self, job: Job, record: Record) -> Receipt:
+        with job.timer.stage(Stage.RECORD):
+            return await self._append(record)
+
+    async def _append(self, record: AnyRecord) -> Receipt:
+        try:
+            async with asyncio.timeout(self._limits.record_ms / 1000):
+                return await self._ledger.append(record)
+        except TimeoutError as error:
+            detail = "The ledger did not confirm in time; nothing was released."
+            raise LedgerError(detail, retry_after=1) from error
+
+    def _release(self, job: Job, record: Record, output: Output, receipt: Receipt) -> Response:
+        telemetry.OVERHEAD.observe(job.timer.overhead())
+        if job.live is not None:
+            job.live.first_release()
+        response = Response(record, output, job.timer.as_ms(), receipt)
+        tally(response)
         return response
+
+    def _cut(self, job: Job, error: BaseException) -> None:
+        """A stream of which text has left ends without its decision: that is recorded."""
+        if job.live is not None and job.live.length:
+            subject = job.subject(None, False)
+            work = self._windows.cut(subject, job.origin, job.live, cut_reason(error))
+            self._background.start(work, "cut")
+
+
+def _usages(rounds: tuple[Round, ...], live: Live | None, *, generated: bool) -> Usages:
+    written = rounds if generated else rounds[1:]
+    return Usages(
+        sum((each.candidate.usage for each in written), Usage()),
+        sum((each.review_usage for each in rounds), live.usage if live else Usage()),
+    )
+
+
+def _sent(live: Live | None, output: Output) -> Sent | None:
+    if live is None or (not live.windows and not live.length):
+        return None
+    retracted = not output.text.startswith(live.sent)
+    return Sent(live.length, live.windows, live.usage, retracted)
 
 
 def act(

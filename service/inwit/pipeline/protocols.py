@@ -3,9 +3,18 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from inwit.decisions import Explanation, Receipt, Record
+from inwit.decisions import AnyRecord, Explanation, Receipt
 from inwit.policy.policy import ReviewSpec
-from inwit.types import Candidate, Exchange, Framing, Generation, Message, NextToken, Verdict
+from inwit.types import (
+    Candidate,
+    Draft,
+    Exchange,
+    Framing,
+    Generation,
+    Message,
+    NextToken,
+    Verdict,
+)
 
 
 class Model(Protocol):
@@ -20,8 +29,8 @@ class Model(Protocol):
         """
         ...
 
-    async def generate(self, generation: Generation) -> Candidate:
-        """Write a candidate.
+    async def generate(self, generation: Generation, draft: Draft | None = None) -> Candidate:
+        """Write a candidate, and where there is a `draft` tell it each piece as it comes.
 
         Raises:
             ConversationTooLong: the conversation does not fit the model's context.
@@ -86,7 +95,7 @@ class Explainer(Protocol):
 class Ledger(Protocol):
     """The record."""
 
-    async def append(self, record: Record) -> Receipt:
+    async def append(self, record: AnyRecord) -> Receipt:
         """Return once the record is durable.
 
         Raises:

@@ -61,8 +61,12 @@ class Reviewer:
         *,
         rewrite: bool = False,
         known: Verdict | None = None,
+        window: bool = False,
     ) -> Round:
         """Review a candidate and decide on it; `known` is the conscience's verdict, if it is.
+
+        A `window` is what is written so far of a candidate that will be reviewed whole: it is in
+        no random slice.
 
         Raises:
             UpstreamTimeout: the caller's own deadline ended a stage before its time.
@@ -73,7 +77,7 @@ class Reviewer:
         explanation = await self._explanation(subject, shown.exchange, verdict)
         circumstances = _circumstances(subject, shown, candidate, rewrite)
         asked = ask_reasons(policy, verdict, explanation, circumstances)
-        slice_ = sampling(policy, self._random.random())
+        slice_ = None if window else sampling(policy, self._random.random())
         if slice_ is not None and slice_.drawn and not asked:
             asked = (AskReason.SAMPLE,)
         classifier = await self._classify(subject, shown.exchange, asked) if asked else None

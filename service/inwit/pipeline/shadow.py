@@ -1,8 +1,6 @@
 """Shadow policies: the same response judged under another policy, with no effect on the caller."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import structlog
@@ -10,6 +8,7 @@ import structlog
 from inwit import telemetry
 from inwit.decisions import Round
 from inwit.errors import InwitError
+from inwit.pipeline.background import Background
 from inwit.pipeline.reviewer import Reviewer, Subject
 from inwit.policy.book import PolicyBook
 from inwit.policy.policy import Policy
@@ -19,28 +18,16 @@ log = structlog.get_logger()
 
 _AT_ONCE = 32
 _DEADLINE_S = 30.0
-_DRAIN_S = 5.0
+_NAME = "shadow"
 
 
 class Shadows:
     """Judges in the background after release. What does not fit in is left out, and counted."""
 
-    def __init__(self, reviewer: Reviewer, policies: PolicyBook) -> None:
+    def __init__(self, reviewer: Reviewer, policies: PolicyBook, background: Background) -> None:
         self._reviewer = reviewer
         self._policies = policies
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
-        """At the end of the block, finish what is under way, within a few seconds."""
-        try:
-            yield
-        finally:
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=_DRAIN_S)
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._background = background
 
     def judge(self, subject: Subject, first: Round) -> None:
         """Judge the first candidate under the shadow of its policy, if it has one."""
@@ -48,12 +35,10 @@ class Shadows:
         shadow = self._policies.current.get(name) if name else None
         if shadow is None:
             return
-        if len(self._tasks) >= _AT_ONCE:
+        if self._background.count(_NAME) >= _AT_ONCE:
             telemetry.SHADOWS_LEFT_OUT.labels(subject.policy.name, shadow.name).inc()
             return
-        task = asyncio.create_task(self._judge(subject, first, shadow), name="shadow")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._background.start(self._judge(subject, first, shadow), _NAME)
 
     async def _judge(self, subject: Subject, first: Round, shadow: Policy) -> None:
         ends = asyncio.get_running_loop().time() + _DEADLINE_S

@@ -21,6 +21,7 @@ from inwit.policy.policy import (
     RetrievalRule,
     ReviewSpec,
     RewriteRule,
+    StreamRule,
     Thresholds,
     ToolReview,
     ToolRule,
@@ -210,6 +211,8 @@ def _compile(parsed: PolicyFile, raw: bytes) -> Policy:
             {"en": fallback} if isinstance(fallback, str) else fallback
         ),
         shadow=parsed.shadow,
+        stream=StreamRule(parsed.stream.mode, parsed.stream.window, parsed.stream.overlap),
+        rule_within_s=parsed.escalation.rule_within_s,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from inwit.decisions import AskReason
 from inwit.redaction.kinds import Kind
-from inwit.types import Action, Category, Framing, Harm, PolicyRef, Severity
+from inwit.types import Action, Category, Enforcement, Framing, Harm, PolicyRef, Severity
 
 
 class Band(StrEnum):
@@ -170,6 +170,34 @@ class RedactRule:
     phone_regions: tuple[str, ...]
 
 
+class StreamMode(StrEnum):
+    """What a streaming caller is sent before the whole response is decided."""
+
+    BUFFER = "buffer"
+    WINDOWED = "windowed"
+    AUDIT_ONLY = "audit_only"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRule:
+    """How responses are streamed; `window` and `overlap` in characters (docs/streaming.md)."""
+
+    mode: StreamMode
+    window: int
+    overlap: int
+
+    @property
+    def enforcement(self) -> Enforcement:
+        """What is told of a response that was streamed so."""
+        match self.mode:
+            case StreamMode.BUFFER:
+                return Enforcement.FULL
+            case StreamMode.WINDOWED:
+                return Enforcement.WINDOWED
+            case StreamMode.AUDIT_ONLY:
+                return Enforcement.AUDIT_ONLY
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """One policy file, compiled. `ref.digest` is the SHA-256 of the file's exact bytes."""
@@ -192,6 +220,8 @@ class Policy:
     redact: RedactRule | None
     fallback_texts: Mapping[str, str]
     shadow: str | None
+    stream: StreamRule
+    rule_within_s: int
 
     @property
     def name(self) -> str:

@@ -23,7 +23,14 @@ from pydantic import (
 
 from inwit.decisions import AskReason
 from inwit.policy.patterns import argument_schema, linear, refused
-from inwit.policy.policy import Clears, OnDisagreement, OnInput, OnOther, ToolReview
+from inwit.policy.policy import (
+    Clears,
+    OnDisagreement,
+    OnInput,
+    OnOther,
+    StreamMode,
+    ToolReview,
+)
 from inwit.redaction.kinds import Kind
 from inwit.types import Category, Framing, Severity
 
@@ -266,6 +273,33 @@ class RedactIn(_Strict):
     )
 
 
+class StreamIn(_Strict):
+    """What a streaming caller is sent before the whole response is decided."""
+
+    mode: StreamMode = Field(
+        default=StreamMode.BUFFER,
+        description="buffer: nothing. windowed: text of which all up to a little past it was "
+        "judged and passed. audit_only: everything as it is written, judged at the end.",
+    )
+    window: Annotated[int, Field(ge=40, le=20_000, strict=True)] = Field(
+        default=400,
+        description="windowed: at least so many new characters before the next judgement.",
+    )
+    overlap: Annotated[int, Field(ge=0, le=20_000, strict=True)] = Field(
+        default=200,
+        description="windowed: so many characters at the end of what passed wait for the next "
+        "judgement, so that a harm which goes on there is seen whole before it leaves.",
+    )
+
+
+class EscalationIn(_Strict):
+    """Responses that a person is to rule on."""
+
+    rule_within_s: Annotated[int, Field(ge=1, le=7 * 86_400, strict=True)] = Field(
+        default=900, description="Seconds after which a response that nobody ruled on is blocked."
+    )
+
+
 class PolicyFile(_Strict):
     """A policy of Inwit."""
 
@@ -309,6 +343,12 @@ class PolicyFile(_Strict):
     fallback_text: _FallbackText = Field(
         description="What the caller gets in place of a blocked response: one text, or one for "
         "each language (ISO 639-1), the first of which is for all others."
+    )
+    stream: StreamIn = Field(
+        default_factory=StreamIn, description="How streamed responses are kept back."
+    )
+    escalation: EscalationIn = Field(
+        default_factory=EscalationIn, description="Responses that a person is to rule on."
     )
     shadow: str | None = Field(
         None, description="Another policy that judges the same responses without effect."

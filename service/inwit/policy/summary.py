@@ -59,6 +59,12 @@ def summary(policy: Policy) -> dict[str, Any]:
         "input": _input(policy.input),
         "redact": _redact(policy.redact),
         "fallback_text": dict(policy.fallback_texts),
+        "stream": {
+            "mode": policy.stream.mode.value,
+            "window": policy.stream.window,
+            "overlap": policy.stream.overlap,
+        },
+        "escalation": {"rule_within_s": policy.rule_within_s},
         "shadow": policy.shadow,
     }
 

@@ -1,0 +1,53 @@
+"""`POST /v1/respond` as server-sent events (docs/streaming.md)."""
+
+import json
+from collections.abc import AsyncGenerator, Iterator
+
+from opentelemetry.context import Context
+
+from inwit.api.live import live_pieces
+from inwit.api.respond_answer import RespondResponse, to_wire
+from inwit.api.sse import event
+from inwit.decisions import Response
+from inwit.pipeline.pipeline import Pipeline
+from inwit.pipeline.streaming import Live
+from inwit.types import Call
+
+_DECIDED = {"id", "status", "action", "model", "review", "context", "escalation", "policy"}
+_DONE = {"usage", "timings_ms", "receipt"}
+
+
+async def respond_events(
+    pipeline: Pipeline, call: Call, live: Live, trace: Context | None
+) -> AsyncGenerator[bytes]:
+    """The events of one response: `delta`s, `decision`, `retract`, `delta`s, `done`."""
+    sent = 0
+    async for piece in live_pieces(pipeline, call, live, trace):
+        if isinstance(piece, Response):
+            for each in ending(to_wire(piece), *_where(piece)):
+                yield each
+        else:
+            sent += len(piece)
+            yield event("delta", json.dumps({"content": piece}), f"{live.response_id}/{sent}")
+
+
+def ending(answer: RespondResponse, sent: int, retracted: bool) -> Iterator[bytes]:
+    """What follows the text that left before the decision, of which the caller has `sent`."""
+    name, output = answer.id, answer.output
+    yield event("decision", answer.model_dump_json(include=_DECIDED), f"{name}/decision")
+    if retracted:
+        words = {"offset": 0, "replacement": output.content}
+        yield event("retract", json.dumps(words), f"{name}/retract")
+    elif rest := output.content[sent:]:
+        yield event("delta", json.dumps({"content": rest}), f"{name}/rest")
+    if output.tool_calls:
+        calls = [call.model_dump() for call in output.tool_calls]
+        yield event("delta", json.dumps({"tool_calls": calls}), f"{name}/calls")
+    done = answer.model_dump(mode="json", include=_DONE)
+    done = {"finish_reason": output.finish_reason, **done}
+    yield event("done", json.dumps(done), f"{name}/done")
+
+
+def _where(response: Response) -> tuple[int, bool]:
+    sent = response.record.sent
+    return (sent.length, sent.retracted) if sent else (0, False)
