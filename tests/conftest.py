@@ -83,6 +83,7 @@ class Caller:
     gateway: Gateway
     database: Database
     key: str
+    background: Background
 
     async def respond(self, body: Any = ASK, **headers: str) -> httpx.Response:
         return await self.http.post("/v1/respond", json=body, headers=headers)
@@ -130,7 +131,7 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
                 headers={"authorization": f"Bearer {key}"},
             )
             await stack.enter_async_context(http)
-            return Caller(http, gateway, database, key)
+            return Caller(http, gateway, database, key, background)
 
         yield make
 

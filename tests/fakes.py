@@ -58,7 +58,8 @@ class FakeModel:
     """The pipeline's `ServedModel`, in memory. Exceptions are raised as given.
 
     `rewrites` and `rewrite_errors` are for the generations after the first, in order; `waits_for`
-    keeps the first generation until it is set.
+    keeps the first generation until it is set. With a draft it writes `piece` characters at a time,
+    gives everyone else `turns` turns after each, and breaks off at `breaks_at`.
     """
 
     text: str = "The moon pulls the sea."
@@ -73,6 +74,9 @@ class FakeModel:
     waits_for: asyncio.Event | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     piece: int = 5
+    turns: int = 1
+    breaks_at: int | None = None
+    cut_at: int = 0
     explanation: str = '{"categories": [], "quotes": [], "reason": ""}'
     explanations: list[str] = field(default_factory=list[str])
     explain_error: BaseException | None = None
@@ -106,8 +110,12 @@ class FakeModel:
     async def _write(self, text: str, draft: Draft) -> None:
         """A few characters at a time, and let whoever waits have its turn after each piece."""
         for start in range(0, len(text), self.piece):
+            if self.breaks_at is not None and start >= self.breaks_at:
+                raise UpstreamError("broke off")
             draft.add(text[start : start + self.piece], "", None)
-            await asyncio.sleep(0)
+            self.cut_at = start
+            for _ in range(self.turns):
+                await asyncio.sleep(0)
 
     async def next_token(self, messages: tuple[Message, ...], model: str, tenant: str) -> NextToken:
         self.reviews.append(messages)

@@ -87,7 +87,7 @@ async def test_the_metrics_name_what_is_in_force_and_no_more(
     assert in_force("newcomer", "1")
     assert not in_force("support", "1")
     assert not in_force("default", "1")
-    blocked = {"policy": "newcomer", "action": "block"}
+    blocked = {"policy": "newcomer", "action": "block", "enforcement": "full"}
     assert REGISTRY.get_sample_value("inwit_responses_total", blocked) == 0.0
 
 

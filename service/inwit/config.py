@@ -90,8 +90,8 @@ class RateRules(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _is_an_object(cls, value: object) -> object:
-        if not isinstance(value, dict | cls):
-            raise ValueError("it must be a JSON object")  # pydantic's way
+        if isinstance(value, str | int | float | list):
+            raise ValueError("it must be a JSON object")
         return value
 
     def of_key(self, key_id: str) -> Rates:

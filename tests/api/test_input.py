@@ -59,8 +59,7 @@ async def test_what_a_flagged_input_leads_to(
     assert (None if classifier is None else classifier["asked"]) == asked
     assert ("The moon." in body["output"]["content"]) == (status == "released")
     facts = (await entry(caller, body)).facts
-    assert facts["input_flagged"]
-    assert facts["input"] is None
+    assert facts["input"] == {"flagged": True, "verdict": None}
     assert await flagged.grown() == 1
 
 
@@ -122,8 +121,8 @@ async def test_a_classifier_judges_the_messages_before_there_is_an_answer(
     assert body["review"]["input"] == {"flagged": flagged, "status": "judged", "risk": risk}
     assert body["action"] == ("block" if flagged else "allow")
     facts = (await entry(caller, body)).facts
-    assert facts["input"]["risk"] == risk
-    assert facts["input_flagged"] == flagged
+    assert facts["input"]["verdict"]["risk"] == risk
+    assert facts["input"]["flagged"] == flagged
 
 
 async def test_passages_are_not_the_callers_words(make_caller: MakeCaller) -> None:
@@ -175,7 +174,7 @@ async def test_an_input_that_could_not_be_judged_is_a_review_that_failed(
     assert body["action"] == on_failure
     assert "input_not_judged" in body["review"]["reasons"]
     assert body["review"]["input"] == {"flagged": False, "status": status.value, "risk": None}
-    assert (await entry(caller, body)).facts["input"]["status"] == status.value
+    assert (await entry(caller, body)).facts["input"]["verdict"]["status"] == status.value
 
 
 async def test_an_input_that_could_not_be_judged_brings_the_classifier_in(

@@ -22,8 +22,8 @@ async def test_a_harmless_answer_is_released_with_what_was_checked(make_caller: 
     assert (body["status"], body["action"]) == ("released", "allow")
     assert body["output"]["content"] == "The moon pulls the sea."
     assert body["review"]["judge"] == "judged"
-    assert abs(body["review"]["risk"] - 0.1 / 0.9) < 1e-9
-    assert abs(body["review"]["label_mass"] - 0.9) < 1e-9
+    assert body["review"]["risk"] == round(0.1 / 0.9, 6)
+    assert body["review"]["label_mass"] == 0.9
     assert body["review"]["reasons"] == ["risk_below_lower_threshold"]
     assert {"generate", "judge", "record", "total"} == body["timings_ms"].keys()
     assert body["usage"]["review"]["cached_tokens"] == 32

@@ -20,11 +20,15 @@ class Background:
         try:
             yield
         finally:
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=_DRAIN_S)
+            await self.idle(_DRAIN_S)
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def idle(self, timeout_s: float | None = None) -> None:
+        """Wait until what is under way now is done, at most `timeout_s` seconds."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
 
     def count(self, name: str) -> int:
         """How many tasks of that name are under way."""

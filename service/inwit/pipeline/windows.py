@@ -26,7 +26,7 @@ from inwit.decisions import (
 from inwit.errors import InwitError, LedgerError, UpstreamError
 from inwit.pipeline.reviewer import Reviewer, Subject
 from inwit.pipeline.streaming import Live, Written, leaving
-from inwit.policy.policy import StreamMode
+from inwit.policy.policy import OnInput, StreamMode
 from inwit.telemetry import StageTimer, WindowOutcome
 from inwit.types import Action, Candidate, Enforcement
 
@@ -73,10 +73,10 @@ class Windows:
                 return None
             outcome = _outcome(round_.decision)
             live.windows += 1
-            live.usage += round_.review_usage
             telemetry.WINDOWS.labels(subject.policy.name, outcome.value).inc()
             if outcome is WindowOutcome.FLAGGED:
                 return round_
+            live.usage += round_.review_usage
             if outcome is WindowOutcome.PASSED:
                 upto = judged - rule.overlap
                 text = live.unsent(leaving(subject.policy, candidate.text, upto, subject.messages))
@@ -110,7 +110,7 @@ class Windows:
     ) -> None:
         """Send as it comes, once it is recorded that this stream is sent unreviewed."""
         await written.reach(1)
-        if not written.length:
+        if not written.length or _input_blocks(subject):
             return
         await self._append(WindowRecord(origin, datetime.now(UTC), 0, None, None, {}))
         telemetry.RELEASED_BEFORE_REVIEW.labels(subject.policy.name).inc()
@@ -143,6 +143,17 @@ class Windows:
             log.error("cut_not_recorded", response=origin.response_id, kind=error.kind)
         telemetry.CUTS.labels(origin.policy.name, reason.value).inc()
         log.warning("cut_short", response=origin.response_id, reason=reason.value)
+
+
+def _input_blocks(subject: Subject) -> bool:
+    """Whether the input stage has decided already that nothing of the answer is released."""
+    rule, verdict = subject.policy.input, subject.input
+    if rule is None or rule.on_flag is not OnInput.BLOCK:
+        return False
+    failed = verdict is not None and verdict.risk is None
+    return subject.input_flagged or (
+        failed and subject.policy.on_review_failure is not Action.ALLOW
+    )
 
 
 def cut_reason(error: BaseException) -> CutReason:

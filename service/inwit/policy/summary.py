@@ -10,6 +10,8 @@ from inwit.policy.policy import (
     JudgeThresholds,
     Policy,
     RedactRule,
+    RetrievalRule,
+    StreamRule,
     Thresholds,
 )
 
@@ -46,12 +48,7 @@ def summary(policy: Policy) -> dict[str, Any]:
             "max_rounds": policy.rewrite.max_rounds,
             "on_failure": policy.rewrite.on_failure.value,
         },
-        "retrieval": None
-        if policy.retrieval is None
-        else {
-            "sources": list(policy.retrieval.globs),
-            "on_other": policy.retrieval.on_other.value,
-        },
+        "retrieval": _retrieval(policy.retrieval),
         "tools": {
             tool.name: {"review": tool.review.value, "arguments": tool.schema}
             for tool in policy.tools.values()
@@ -59,11 +56,7 @@ def summary(policy: Policy) -> dict[str, Any]:
         "input": _input(policy.input),
         "redact": _redact(policy.redact),
         "fallback_text": dict(policy.fallback_texts),
-        "stream": {
-            "mode": policy.stream.mode.value,
-            "window": policy.stream.window,
-            "overlap": policy.stream.overlap,
-        },
+        "stream": _stream(policy.stream),
         "escalation": {"rule_within_s": policy.rule_within_s},
         "shadow": policy.shadow,
     }
@@ -134,6 +127,16 @@ def _input(rule: InputRule | None) -> dict[str, Any] | None:
         "instructions": rule.instructions,
         "on_flag": rule.on_flag.value,
     }
+
+
+def _retrieval(rule: RetrievalRule | None) -> dict[str, Any] | None:
+    if rule is None:
+        return None
+    return {"sources": list(rule.globs), "on_other": rule.on_other.value}
+
+
+def _stream(rule: StreamRule) -> dict[str, Any]:
+    return {"mode": rule.mode.value, "window": rule.window, "overlap": rule.overlap}
 
 
 def _redact(rule: RedactRule | None) -> dict[str, Any] | None:
