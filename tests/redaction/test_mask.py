@@ -76,6 +76,15 @@ def test_a_stream_that_holds_back_finds_what_the_whole_text_holds(text: str, ste
         assert _covered(find(text[:end], ALL, REGIONS), safe) == _covered(whole, safe)
 
 
+@given(_texts(8, least=2))
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.large_base_example])
+def test_wherever_a_text_is_cut_what_is_settled_stays_as_it_is(text: str) -> None:
+    whole = find(text, ALL, REGIONS)
+    for end in range(len(text)):
+        safe = settled(text[:end])
+        assert _covered(find(text[:end], ALL, REGIONS), safe) == _covered(whole, safe)
+
+
 @given(st.sampled_from(VALUES), st.integers(0, 700), st.integers(0, 60))
 @settings(deadline=None, max_examples=200)
 def test_a_value_at_the_edge_of_what_is_settled_is_not_cut(
@@ -92,6 +101,15 @@ def test_what_is_settled_counts_visible_characters() -> None:
     assert settled("x" * HOLD_BACK) == 0
     assert settled("x" * (HOLD_BACK + 5)) == 5
     assert settled("x" * 5 + "\u200bx" * HOLD_BACK) == 6
+
+
+def test_prose_is_settled_but_for_its_last_words() -> None:
+    prose = "The moon pulls the sea. " * 5
+    assert settled(prose) == len(prose) - 24
+    assert settled(prose + "Call us on 0" + " or not" * 5) == len(prose) - len("pulls the sea. ")
+    assert settled(prose + "Call us on 0" + " or not" * 99) > len(prose) + 100
+    assert settled("月亮牵引着海水" * 9) == 63 - 24
+    assert settled("密码 password: " + "月亮ab" * 20) == len("密码 password: ")
 
 
 def test_a_key_block_longer_than_what_is_held_back_is_covered_as_it_grows() -> None:

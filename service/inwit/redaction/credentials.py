@@ -103,7 +103,8 @@ _ASSIGNED = re.compile(
     r"|private[ _-]?key|secret[ _-]?key|account[ _-]?key|auth[ _-]?key|encryption[ _-]?key)"
     r"s?[\"'`*]{0,3}\s{0,3}(?:=>|:=|==?|:| is:?)[ \t]{0,4}[\"'`*]{0,3}" + _VALUE
 )
-_ASSIGNING = ("pass", "pwd", "secret", "token", "credential", "key")
+ASSIGNING = ("pass", "pwd", "secret", "token", "credential", "key", "bearer", "authorization")
+"""What stands, in lower case, in every text in which a value counts for the word before it."""
 _BEARER = re.compile(
     r"(?:bearer|authorization[\"']?\s{0,2}[:=]\s{0,2}[\"']?(?:basic|token|apikey))[ \t]{1,4}"
     + _VALUE
@@ -121,7 +122,7 @@ def find_credentials(text: str, lowered: str) -> Iterator[tuple[int, int]]:
         yield from (found.span() for found in _KEY_BLOCK.finditer(text))
     if "://" in text and "@" in text:
         yield from (found.span(1) for found in _USERINFO.finditer(text))
-    if any(word in lowered for word in _ASSIGNING):
+    if any(word in lowered for word in ASSIGNING):
         yield from _assigned(_ASSIGNED, text, lowered)
     if "bearer" in lowered or "authorization" in lowered:
         yield from _assigned(_BEARER, text, lowered)

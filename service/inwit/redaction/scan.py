@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from inwit.redaction.credentials import find_credentials
+from inwit.redaction.credentials import ASSIGNING, find_credentials
 from inwit.redaction.folding import Folded, fold, lower
 from inwit.redaction.kinds import Kind, Span
 from inwit.redaction.national import find_national_ids
@@ -43,6 +43,11 @@ _NEEDS = {
     Kind.PHONE: _LONG_NUMBER,
 }
 _WITH_WORDS = (Kind.NATIONAL_ID, Kind.PAYMENT_CARD, Kind.PHONE)
+# What a value begins with, unless it is one word; and how far before it a value may begin.
+_BEGINNING = re.compile(r"[0-9@]|-----")
+_LEAD = 24
+_SPACE = re.compile(r"\s")
+_VISIBLE_ASCII = "\x00" + "".join(map(chr, range(0x21, 0x7F)))
 _TAKEN = "\x00"
 _MOST_LOOKS = 8
 
@@ -77,10 +82,31 @@ def find(text: str, kinds: frozenset[Kind], regions: tuple[str, ...] = ()) -> tu
 
 
 def settled(text: str) -> int:
-    """The offset up to which no further text can change what `find` finds."""
+    """The offset up to which no further text can change what `find` finds.
+
+    At most `HOLD_BACK` visible characters from the end. Fewer where they hold no digit, no `@` and
+    no key block, which every value needs but those written as one word: then it is the beginning
+    of a word some `_LEAD` characters before the end, or before the first digit.
+    """
     folded = fold(text)
-    visible = len(folded.text) - HOLD_BACK
-    return folded.original(visible) if visible > 0 else 0
+    visible = folded.text
+    edge = max(0, len(visible) - HOLD_BACK)
+    beginning = _BEGINNING.search(visible, edge)
+    at = (beginning.start() if beginning else len(visible)) - _LEAD
+    safe = max(edge, _word_start(visible, at, edge)) if at > edge else edge
+    return folded.original(safe) if safe > 0 else 0
+
+
+def _word_start(text: str, at: int, edge: int) -> int:
+    """Where the word begins that goes on at `at`, not before `edge`.
+
+    White space ends a word, and so does a letter of another script (values are ASCII), but for
+    the value after a word such as `password`.
+    """
+    tail = text[edge:at]
+    if any(word in lower(tail) for word in ASSIGNING):
+        return edge + max((space.end() for space in _SPACE.finditer(tail)), default=0)
+    return edge + len(tail.rstrip(_VISIBLE_ASCII))
 
 
 def mask(text: str, spans: Iterable[Span]) -> str:
