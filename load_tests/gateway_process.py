@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -47,9 +47,11 @@ def environment(port: int, model_port: int, data: Path) -> dict[str, str]:
     }
 
 
-def make_key(python: str, settings: dict[str, str]) -> str:
-    """An API key from the gateway's own command."""
+def make_key(python: str, settings: dict[str, str], policies: tuple[str, ...]) -> str:
+    """An API key from the gateway's own command, for those policies (none: the default one)."""
     command = [python, "-m", "inwit", "keys", "create", "--name", "load", "--tenant", "load"]
+    for policy in policies:
+        command += ["--policy", policy]
     made = subprocess.run(
         [*command, "--roles", "respond", "--json"],
         env=settings,
@@ -87,13 +89,21 @@ def wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> 
 
 
 @contextmanager
-def running_gateway(core: int, model_port: int, python: str | None) -> Generator[Gateway]:
-    """A gateway on one core, with fresh data that is removed at the end."""
+def running_gateway(
+    core: int | None,
+    model_port: int,
+    python: str | None,
+    *,
+    settings: dict[str, str] | None = None,
+    policies: tuple[str, ...] = (),
+) -> Generator[Gateway]:
+    """A gateway on one core (None: any), with fresh data that is removed at the end."""
     interpreter = python or sys.executable
-    with TemporaryDirectory(prefix="inwit-load-") as folder, pinned(core):
+    place = nullcontext() if core is None else pinned(core)
+    with TemporaryDirectory(prefix="inwit-load-") as folder, place:
         port = free_port()
-        settings = environment(port, model_port, Path(folder))
-        key = make_key(interpreter, settings)
+        settings = environment(port, model_port, Path(folder)) | (settings or {})
+        key = make_key(interpreter, settings, policies)
         log = Path(folder) / "gateway.log"
         with log.open("wb") as output:
             process = subprocess.Popen(

@@ -13,11 +13,13 @@ import pytest
 
 from inwit.app import create_app
 from inwit.auth import ApiKeys
-from inwit.bootstrap import Gateway, assemble
+from inwit.bootstrap import Gateway, Parts, assemble
 from inwit.clients.openai_compatible import OpenAICompatible
-from inwit.config import load_settings
+from inwit.clients.rate_limits import RateLimiter
+from inwit.config import RateRules, load_settings
 from inwit.health import Health
 from inwit.ledger.database import Database, sqlite_url
+from inwit.ledger.responses import StoredResponses
 from inwit.ledger.store import LedgerStore
 from inwit.pipeline.admission import Limits
 from inwit.pipeline.background import Background
@@ -106,22 +108,36 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
             policies: tuple[Policy, ...] = (),
             roles: tuple[KeyRole, ...] = (KeyRole.RESPOND,),
             key_policies: tuple[str, ...] | None = None,
+            **settings: object,
         ) -> Caller:
             model = model or FakeModel()
-            if ledger is None:
-                ledger = LedgerStore(database)
-                await stack.enter_async_context(ledger.running())
+            store = LedgerStore(database)
+            await stack.enter_async_context(store.running())
             known = {each.name: each for each in policies or (policy,)}
             book = PolicyBook(known, datetime.now(UTC))
             judges = classifiers or FakeClassifiers()
             background = Background()
             await stack.enter_async_context(background.running())
-            pipeline = assemble(model, judges, ledger, book, limits, background)
+            loaded = load_settings(embedded_redis=True, embedded_model=True, **settings)
+            limiter = RateLimiter(loaded.rate_limits or RateRules(), None)
+            await limiter.open()
+            stack.push_async_callback(limiter.close)
+            parts = Parts(model, judges, ledger or store, limiter, background)
+            pipeline = assemble(parts, book, limits)
             keys = ApiKeys(database, cache_s=60)
-            settings = load_settings(embedded_redis=True, embedded_model=True)
-            health = Health({}, interval_s=60)
             gateway = Gateway(
-                settings, pipeline, keys, health, book, {}, dict, lambda: None, lambda: None
+                settings=loaded,
+                pipeline=pipeline,
+                keys=keys,
+                health=Health({}, interval_s=60),
+                policies=book,
+                calibrations={},
+                breakers=dict,
+                capabilities=lambda: None,
+                reload=lambda: None,
+                ledger=store,
+                responses=StoredResponses(database),
+                limiter=limiter,
             )
             names = tuple(known) if key_policies is None else key_policies
             _, key = await keys.create(name="test", tenant="acme", policies=names, roles=roles)

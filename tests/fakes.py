@@ -16,12 +16,14 @@ from inwit.errors import ConversationTooLong, LedgerError, UpstreamError, Upstre
 from inwit.types import (
     Candidate,
     Category,
+    Claim,
     Draft,
     Exchange,
     Fault,
     Generation,
     Message,
     NextToken,
+    Principal,
     ReviewStatus,
     TokenScore,
     ToolCall,
@@ -210,6 +212,7 @@ class FakeLedger:
     error: LedgerError | None = None
     hang: bool = False
     entries: list[AnyRecord] = field(default_factory=list[AnyRecord])
+    released: list[Claim] = field(default_factory=list[Claim])
 
     @property
     def records(self) -> list[Record]:
@@ -223,6 +226,19 @@ class FakeLedger:
             raise self.error
         self.entries.append(record)
         return Receipt(len(self.entries), f"ent_{len(self.entries)}", "aa" * 32, "00" * 32)
+
+    def release(self, claim: Claim) -> None:
+        self.released.append(claim)
+
+
+@dataclass
+class FakeMeter:
+    """The pipeline's `Meter`: what was spent, call by call."""
+
+    spent: list[int] = field(default_factory=list[int])
+
+    async def spend(self, principal: Principal, tokens: int) -> None:
+        self.spent.append(tokens)
 
 
 UPSTREAM_ERRORS: tuple[Exception, ...] = (

@@ -8,8 +8,22 @@ from fastapi_offline import FastAPIOffline
 from pydantic.json_schema import models_json_schema
 
 from inwit import __version__
-from inwit.api import health, problems, respond
+from inwit.api import (
+    chat,
+    check,
+    health,
+    litellm_guardrail,
+    model_list,
+    problems,
+    respond,
+    responses,
+)
+from inwit.api.chat_request import ChatRequest
+from inwit.api.check_batch import CheckBatch
+from inwit.api.check_request import CheckRequest
+from inwit.api.litellm_request import GuardrailRequest
 from inwit.api.middleware import RequestContext
+from inwit.api.openai_errors import OpenAIError
 from inwit.api.problems import Problem
 from inwit.api.respond_request import RespondRequest
 from inwit.bootstrap import Gateway
@@ -27,6 +41,16 @@ def create_app(gateway: Gateway) -> FastAPI:
         redirect_slashes=False,
     )
     app.include_router(respond.router(gateway))
+    app.include_router(responses.router(gateway))
+    batch = CheckBatch(
+        gateway.pipeline,
+        max_in_flight=gateway.settings.max_in_flight,
+        deadline_ms=gateway.settings.deadline_ms,
+    )
+    app.include_router(check.router(gateway, batch))
+    app.include_router(litellm_guardrail.router(gateway, batch))
+    app.include_router(chat.router(gateway))
+    app.include_router(model_list.router(gateway))
     app.include_router(health.router(gateway))
     problems.install(app)
     app.add_middleware(RequestContext)
@@ -46,7 +70,15 @@ def _with_body_models(app: FastAPI) -> dict[str, Any]:
         title=app.title, version=app.version, summary=app.summary, routes=app.routes
     )
     _, extra = models_json_schema(
-        [(RespondRequest, "validation"), (Problem, "serialization")], ref_template=_REFERENCE
+        [
+            (RespondRequest, "validation"),
+            (CheckRequest, "validation"),
+            (GuardrailRequest, "validation"),
+            (ChatRequest, "validation"),
+            (Problem, "serialization"),
+            (OpenAIError, "serialization"),
+        ],
+        ref_template=_REFERENCE,
     )
     document["components"]["schemas"].update(extra["$defs"])
     document["components"]["securitySchemes"] = {"api_key": {"type": "http", "scheme": "bearer"}}

@@ -21,19 +21,21 @@ from inwit.clients.classifiers.panel import Panel
 from inwit.clients.embedded.model import embedded_model
 from inwit.clients.embedded.redis import embedded_redis
 from inwit.clients.openai_compatible import Capabilities, OpenAICompatible
+from inwit.clients.rate_limits import RateLimiter
 from inwit.clients.redis import answers, redis_client
-from inwit.config import Settings
+from inwit.config import RateRules, Settings
 from inwit.errors import SetupError, UpstreamError
 from inwit.health import Health
 from inwit.languages import warm_up
 from inwit.ledger.database import Database, sqlite_url
+from inwit.ledger.responses import StoredResponses
 from inwit.ledger.store import LedgerStore
 from inwit.pipeline.admission import Limits
 from inwit.pipeline.background import Background
 from inwit.pipeline.conscience import Conscience
 from inwit.pipeline.explanation import ModelExplainer
 from inwit.pipeline.pipeline import Pipeline
-from inwit.pipeline.protocols import Classifiers, Ledger, ServedModel
+from inwit.pipeline.protocols import Classifiers, Ledger, Meter, ServedModel
 from inwit.pipeline.reviewer import Reviewer, ReviewLimits
 from inwit.pipeline.shadow import Shadows
 from inwit.policy.book import PolicyBook
@@ -46,6 +48,7 @@ from inwit.telemetry import Dependency
 log = structlog.get_logger()
 
 _FREE_BYTES = 200 * 2**20
+_SPARE_S = 5.0
 
 Progress = Callable[[str], None]
 
@@ -63,6 +66,14 @@ class Gateway:
     breakers: Callable[[], Mapping[str, str]]
     capabilities: Callable[[], Capabilities | None]
     reload: Callable[[], None]
+    ledger: LedgerStore
+    responses: StoredResponses
+    limiter: RateLimiter
+
+    @property
+    def longest_s(self) -> float:
+        """Seconds after which no request can be under way that was admitted before."""
+        return (self.settings.deadline_ms + self.settings.record_ms) / 1000 + _SPARE_S
 
 
 @asynccontextmanager
@@ -83,27 +94,22 @@ async def open_gateway(
         progress("ledger open")
         reloader = PolicyReloader(folder, database, check=partial(check_classifiers, panel))
         book = await reloader.open()
-        redis = await stack.enter_async_context(_redis(settings, progress))
+        redis_url = await stack.enter_async_context(_redis_url(settings, progress))
+        redis = await stack.enter_async_context(redis_client(redis_url))
+        limiter = await _open_limiter(stack, settings, redis_url)
         client = await stack.enter_async_context(_model(settings, progress))
         await panel.open()
         stack.push_async_callback(panel.close)
         ledger = LedgerStore(database)
         await stack.enter_async_context(ledger.running())
-        interval_s = settings.health_interval_ms / 1000
-        health = Health(
-            {
-                Dependency.MODEL: _ModelWatch(client).look,
-                Dependency.REDIS: lambda: answers(redis),
-                Dependency.LEDGER: lambda: _look_at_database(database),
-            },
-            interval_s,
-        )
+        health = _health(settings, client, redis, database)
         await stack.enter_async_context(health.watching())
+        interval_s = settings.health_interval_ms / 1000
         await stack.enter_async_context(reloader.watching(redis, interval_s))
         background = Background()
         await stack.enter_async_context(background.running())
-        limits = _limits(settings)
-        pipeline = assemble(client, panel, ledger, book, limits, background, calibrations)
+        parts = Parts(client, panel, ledger, limiter, background)
+        pipeline = assemble(parts, book, _limits(settings), calibrations)
         await asyncio.to_thread(warm_up)
         yield Gateway(
             settings=settings,
@@ -115,29 +121,42 @@ async def open_gateway(
             breakers=panel.states,
             capabilities=lambda: client.capabilities,
             reload=reloader.ask,
+            ledger=ledger,
+            responses=StoredResponses(database),
+            limiter=limiter,
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a pipeline leans on, open; keep the background running."""
+
+    model: ServedModel
+    classifiers: Classifiers
+    ledger: Ledger
+    meter: Meter
+    background: Background
+
+
 def assemble(
-    model: ServedModel,
-    classifiers: Classifiers,
-    ledger: Ledger,
+    parts: Parts,
     book: PolicyBook,
     limits: Limits,
-    background: Background,
     calibrations: Mapping[Fingerprint, Calibration] | None = None,
 ) -> Pipeline:
-    """Put a pipeline together from its open parts; keep the background running."""
-    judge = Conscience(model, calibrations)
-    reviewer = Reviewer(judge, ModelExplainer(model), classifiers, limits.review)
+    """Put a pipeline together from its open parts."""
+    judge = Conscience(parts.model, calibrations)
+    explainer = ModelExplainer(parts.model)
+    reviewer = Reviewer(judge, explainer, parts.classifiers, limits.review)
     return Pipeline(
-        model=model,
+        model=parts.model,
         reviewer=reviewer,
-        classifiers=classifiers,
-        ledger=ledger,
+        classifiers=parts.classifiers,
+        ledger=parts.ledger,
         policies=book,
-        shadows=Shadows(reviewer, book, background),
-        background=background,
+        shadows=Shadows(reviewer, book, parts.background),
+        meter=parts.meter,
+        background=parts.background,
         limits=limits,
     )
 
@@ -185,17 +204,37 @@ def prepare_data_dir(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def _redis(settings: Settings, progress: Progress) -> AsyncGenerator[Redis | RedisCluster]:
-    async with AsyncExitStack() as stack:
-        if settings.redis_url is not None:
-            url = settings.redis_url.get_secret_value()
-        elif settings.embedded_redis:
-            folder, file = settings.data_dir / "valkey", settings.data_dir / "log" / "valkey.log"
-            url = await stack.enter_async_context(embedded_redis(folder, file))
+async def _redis_url(settings: Settings, progress: Progress) -> AsyncGenerator[str]:
+    if settings.redis_url is not None:
+        yield settings.redis_url.get_secret_value()
+    elif settings.embedded_redis:
+        folder, file = settings.data_dir / "valkey", settings.data_dir / "log" / "valkey.log"
+        async with embedded_redis(folder, file) as url:
             progress("Valkey running")
-        else:
-            raise SetupError("Set INWIT_REDIS_URL, or INWIT_EMBEDDED_REDIS=1 for one of its own.")
-        yield await stack.enter_async_context(redis_client(url))
+            yield url
+    else:
+        raise SetupError("Set INWIT_REDIS_URL, or INWIT_EMBEDDED_REDIS=1 for one of its own.")
+
+
+async def _open_limiter(stack: AsyncExitStack, settings: Settings, redis_url: str) -> RateLimiter:
+    limiter = RateLimiter(settings.rate_limits or RateRules(), redis_url)
+    await limiter.open()
+    stack.push_async_callback(limiter.close)
+    return limiter
+
+
+def _health(
+    settings: Settings,
+    client: OpenAICompatible,
+    redis: Redis | RedisCluster,
+    database: Database,
+) -> Health:
+    looks = {
+        Dependency.MODEL: _ModelWatch(client).look,
+        Dependency.REDIS: lambda: answers(redis),
+        Dependency.LEDGER: lambda: _look_at_database(database),
+    }
+    return Health(looks, settings.health_interval_ms / 1000)
 
 
 @asynccontextmanager

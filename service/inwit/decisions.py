@@ -194,6 +194,12 @@ class Usages:
     generation: Usage
     review: Usage
 
+    @property
+    def tokens(self) -> int:
+        """All of them, read and written."""
+        both = self.generation + self.review
+        return both.prompt_tokens + both.completion_tokens
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:

@@ -6,6 +6,8 @@
     ├── BadRequest                 400, 422, 413 or 501, with the fields that are wrong
     │   └── ConversationTooLong    413, with the two token counts
     ├── Unauthorized 401 · Forbidden 403 · NotFound 404 · MethodNotAllowed 405
+    ├── Conflict                   409 + Retry-After: another request holds the idempotency key
+    ├── Gone · CutShort            410: what was recorded cannot be told, or was never decided
     ├── BodyTooSlow                408
     ├── RateLimited                429 + Retry-After, with the headers that say how much is left
     ├── ClientGone                 499, which nobody reads: the caller hung up
@@ -174,6 +176,30 @@ class MethodNotAllowed(InwitError):
     status = 405
     kind = "method-not-allowed"
     title = "Method not allowed"
+
+
+class Conflict(InwitError):
+    """Another request with the same idempotency key is being worked on."""
+
+    status = 409
+    kind = "conflict"
+    title = "Conflict"
+
+
+class Gone(InwitError):
+    """The response was decided, and its content is no longer kept, or not in a form to be told."""
+
+    status = 410
+    kind = "gone"
+    title = "Gone"
+
+
+class CutShort(InwitError):
+    """The stream of this response ended before its decision; there will be no answer."""
+
+    status = 410
+    kind = "cut-short"
+    title = "Cut short"
 
 
 class RateLimited(InwitError):

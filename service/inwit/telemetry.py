@@ -79,6 +79,11 @@ CHECKS = Counter(
     "Candidates that callers brought (/v1/check), decided and recorded.",
     ["policy", "action"],
 )
+LOOKS = Counter(
+    "inwit_looks_total",
+    "Conversations that the input stage alone looked at (LiteLLM's requests), by what it said.",
+    ["policy", "action"],
+)
 WINDOWS = Counter(
     "inwit_windows_total",
     "Windows of streamed responses, by what their review said; `not_reviewed` ones keep waiting.",

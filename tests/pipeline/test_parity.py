@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from inwit.api.respond_answer import to_wire
 from inwit.api.respond_stream import respond_events
-from inwit.bootstrap import assemble
+from inwit.bootstrap import Parts, assemble
 from inwit.decisions import Record, Response, WindowRecord
 from inwit.pipeline.background import Background
 from inwit.pipeline.pipeline import Pipeline
@@ -38,7 +38,7 @@ from inwit.types import (
     Verdict,
 )
 from tests.conftest import LIMITS
-from tests.fakes import FakeLedger, FakeModel, risk_of
+from tests.fakes import FakeLedger, FakeMeter, FakeModel, risk_of
 from tests.fakes_policies import compiled
 from tests.streams import Reader, events_in
 
@@ -122,7 +122,8 @@ class Case:
     def pipeline(self, mode: StreamMode, ledger: FakeLedger, background: Background) -> Pipeline:
         model = ReadingModel(self.text, rewrites=[self.rewrite], cuts=self.cuts, pace=self.pace)
         book = PolicyBook({"default": self.policy(mode)}, datetime.now(UTC))
-        return assemble(model, ReadingClassifiers(), ledger, book, LONG, background)
+        parts = Parts(model, ReadingClassifiers(), ledger, FakeMeter(), background)
+        return assemble(parts, book, LONG)
 
 
 words = st.sampled_from(

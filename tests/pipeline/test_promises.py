@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inwit.bootstrap import assemble
+from inwit.bootstrap import Parts, assemble
 from inwit.decisions import Decision, Reason, Response, RewriteOutcome
 from inwit.errors import InwitError, LedgerError
 from inwit.pipeline.admission import Limits
@@ -41,6 +41,7 @@ from tests.fakes import (
     UPSTREAM_ERRORS,
     FakeClassifiers,
     FakeLedger,
+    FakeMeter,
     FakeModel,
     naming,
     risk_of,
@@ -150,7 +151,8 @@ class World:
     async def respond(self) -> Response:
         book = PolicyBook({"default": self.policy}, datetime.now(UTC))
         background = Background()
-        pipeline = assemble(self.model, self.classifiers, self.ledger, book, LIMITS, background)
+        parts = Parts(self.model, self.classifiers, self.ledger, FakeMeter(), background)
+        pipeline = assemble(parts, book, LIMITS)
         async with background.running():
             return await pipeline.respond(self.call)
 
@@ -347,7 +349,8 @@ def test_the_deadline_bounds_the_whole() -> None:
     async def run() -> float:
         model = FakeModel(hang="generate")
         book = PolicyBook({"default": BASE}, datetime.now(UTC))
-        pipeline = assemble(model, FakeClassifiers(), FakeLedger(), book, limits, Background())
+        parts = Parts(model, FakeClassifiers(), FakeLedger(), FakeMeter(), Background())
+        pipeline = assemble(parts, book, limits)
         call = Call(PRINCIPAL, (Message("user", "How do tides work?"),), deadline_ms=20)
         start = asyncio.get_running_loop().time()
         with contextlib.suppress(InwitError):

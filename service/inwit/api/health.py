@@ -11,7 +11,7 @@ from inwit import __version__
 from inwit.bootstrap import Gateway
 from inwit.health import CONSEQUENCES
 from inwit.policy.calibration import Fingerprint
-from inwit.policy.policy import Policy
+from inwit.policy.policy import Policy, StreamMode
 
 
 def router(gateway: Gateway) -> APIRouter:
@@ -107,6 +107,13 @@ def warnings_of(gateway: Gateway) -> list[str]:
             f"The only classifier of {', '.join(weak)} is the embedded one, which is weak next to "
             "a guard model (docs/classifiers.md)."
         )
+    early = sorted(p.name for p in policies if p.stream.mode is StreamMode.AUDIT_ONLY)
+    if early:
+        warnings.append(
+            f"{', '.join(early)} sends text before it is reviewed (stream.mode audit_only)."
+        )
+    if gateway.limiter.local:
+        warnings.append("Rate limits count this gateway alone: Redis is lost.")
     found = gateway.capabilities()
     if found is not None and not found.logprobs:
         warnings.append("The model server gives no log-probabilities, so nothing can be reviewed.")

@@ -8,10 +8,13 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inwit import telemetry
-from inwit.api.problems import problem
+from inwit.api.problems import refusal
 from inwit.errors import InwitError
 
 log = structlog.get_logger()
+
+EXTRA_HEADERS = "inwit.headers"
+"""Where a route puts headers, by name, that its answer is to have whatever becomes of it."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
 
@@ -37,7 +40,9 @@ class RequestContext:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message.get("headers", ()), header]
+                extra = scope.get(EXTRA_HEADERS, {}).items()
+                more = [(name.lower().encode(), value.encode()) for name, value in extra]
+                message["headers"] = [*message.get("headers", ()), header, *more]
                 route = getattr(scope.get("route"), "path", "other")
                 telemetry.HTTP_REQUESTS.labels(route, str(message["status"])).inc()
             await send(message)
@@ -48,7 +53,7 @@ class RequestContext:
         except Exception as error:  # noqa: BLE001  # the last place to answer from
             _log_bug(error)
             if not started:
-                answer = problem(InwitError(), request_id)
+                answer = refusal(InwitError(), scope["path"], request_id)
                 await answer(scope, receive, send_with_id)
         finally:
             structlog.contextvars.clear_contextvars()

@@ -1,4 +1,7 @@
-"""Errors become HTTP here, in one table: the classes of `errors.py` carry status and kind."""
+"""Errors become HTTP here, in one table: the classes of `errors.py` carry status and kind.
+
+What is asked for on an OpenAI-shaped route is answered in OpenAI's envelope (openai_errors.py).
+"""
 
 import structlog
 from fastapi import FastAPI, Request
@@ -6,8 +9,9 @@ from fastapi.responses import Response
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
+from inwit.api import openai_errors
 from inwit.api.schemas import Wire
-from inwit.errors import ConversationTooLong, InwitError, MethodNotAllowed, NotFound
+from inwit.errors import ConversationTooLong, InwitError, MethodNotAllowed, RateLimited
 
 log = structlog.get_logger()
 
@@ -48,13 +52,12 @@ class Problem(Wire):
     )
 
 
-def problem(error: InwitError, request_id: str) -> Response:
-    """The answer for an error."""
-    headers: dict[str, str] = {}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(error.retry_after)
-    if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+def refusal(error: InwitError, path: str, request_id: str) -> Response:
+    """The answer for an error, in the shape that callers of this path expect."""
+    headers = _headers(error)
+    if openai_errors.speaks_openai(path):
+        status, body = openai_errors.status_of(error), openai_errors.envelope(error)
+        return Response(body, status, headers, openai_errors.MEDIA_TYPE)
     return Response(problem_json(error, request_id), error.status, headers, MEDIA_TYPE)
 
 
@@ -86,18 +89,29 @@ async def _on_inwit_error(request: Request, error: Exception) -> Response:
         raise TypeError("registered for InwitError") from error
     write = log.error if error.status >= 500 else log.info
     write("refused", kind=error.kind, status=error.status, detail=error.detail)
-    return problem(error, request_id(request))
+    return refusal(error, request.url.path, request_id(request))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     """Starlette's own refusals: no such route, or a method that a route does not take."""
+    path = request.url.path
     if isinstance(error, HTTPException) and error.status_code == 405:
-        answer = problem(MethodNotAllowed("This route takes other methods."), request_id(request))
+        wrong = MethodNotAllowed("This route takes other methods.")
+        answer = refusal(wrong, path, request_id(request))
         answer.headers.update(error.headers or {})
         return answer
-    return problem(NotFound("There is no such route; see /docs."), request_id(request))
+    return refusal(openai_errors.no_route(path), path, request_id(request))
 
 
 def request_id(request: Request) -> str:
     """The id that the middleware gave this request."""
     return str(request.scope.get("inwit.request_id", ""))
+
+
+def _headers(error: InwitError) -> dict[str, str]:
+    headers = dict(error.headers) if isinstance(error, RateLimited) else {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return headers

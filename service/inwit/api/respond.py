@@ -1,27 +1,28 @@
 """`POST /v1/respond`."""
 
-import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from opentelemetry.context import Context
-from opentelemetry.propagate import extract
 
+from inwit import decisions
 from inwit.api.body import body_schema, read_body
+from inwit.api.caller import enter, trace_of, unless_gone
+from inwit.api.idempotency import REPLAYED, claim, release_unless_begun
 from inwit.api.problems import MEDIA_TYPE, problem_json, request_id
 from inwit.api.respond_answer import RespondResponse, to_wire
 from inwit.api.respond_request import RespondRequest
 from inwit.api.respond_stream import respond_events
 from inwit.api.sse import EventStream, event
+from inwit.api.stored_answer import Place, events_after, stored_answer
 from inwit.bootstrap import Gateway
-from inwit.errors import ClientGone, FieldError, NotSupportedYet
+from inwit.errors import FieldError, NotSupportedYet
 from inwit.pipeline.streaming import Live
 from inwit.telemetry import TRACER
-from inwit.types import Call, KeyRole
-
-T = TypeVar("T")
+from inwit.types import Call
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {
@@ -32,8 +33,11 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         400: "Not JSON, or not UTF-8.",
         401: "No API key, or one that is unknown or revoked.",
         403: "The key lacks the role, or may not use that policy.",
+        409: "The first request with this Idempotency-Key is still being worked on.",
+        410: "The answer to this Idempotency-Key is no longer kept.",
         413: "The body, or the conversation, is too long.",
         422: "Fields are missing, wrong or unknown.",
+        429: "A rate limit of the key or its tenant is used up: see Retry-After.",
         501: "A field that this version does not serve.",
         502: "The model server failed.",
         503: "Too busy, the model server is away, or the ledger is: see Retry-After.",
@@ -59,9 +63,7 @@ def router(gateway: Gateway) -> APIRouter:
         Nothing the model wrote is in the answer unless the policy allowed exactly that text and
         the ledger holds the decision. If you hang up, generation stops.
         """
-        principal = await gateway.keys.authenticate(
-            request.headers.get("authorization"), KeyRole.RESPOND
-        )
+        principal = await enter(gateway, request, request.headers.get("authorization"))
         with ExitStack() as held:
             held.enter_context(gateway.pipeline.slot())
             body = await read_body(request, RespondRequest, gateway.settings.max_body_bytes)
@@ -70,56 +72,61 @@ def router(gateway: Gateway) -> APIRouter:
                 errors = tuple(FieldError(name, "not served by this version") for name in later)
                 raise NotSupportedYet("Leave out the fields named in `errors`.", errors)
             call = body.to_domain(principal, request_id(request))
+            claimed = await claim(gateway, request, call, body)
+            if isinstance(claimed, decisions.Response):
+                if body.stream:
+                    return _stream_again(gateway, call, claimed, held.pop_all())
+                return _json(stored_answer(claimed, datetime.now(UTC)), REPLAYED)
+            call = replace(call, claim=claimed)
             if body.stream:
                 return _stream(gateway, request, call, held.pop_all())
-            with TRACER.start_as_current_span("respond", context=_trace(request)):
-                response = await _unless_gone(request, gateway.pipeline.respond(call))
-        answer = to_wire(response)
-        status = 202 if answer.status == "held" else 200
-        return Response(answer.model_dump_json(), status, media_type="application/json")
+            with TRACER.start_as_current_span("respond", context=trace_of(request)):
+                response = await unless_gone(request, gateway.pipeline.respond(call))
+        return _json(to_wire(response))
 
     return routes
 
 
+def _json(answer: RespondResponse, headers: Mapping[str, str] | None = None) -> Response:
+    status = 202 if answer.status == "held" else 200
+    return Response(answer.model_dump_json(), status, headers, "application/json")
+
+
 def _stream(gateway: Gateway, request: Request, call: Call, held: ExitStack) -> EventStream:
     live = Live()
+    held.callback(release_unless_begun, gateway, call, live)
+    chunks = respond_events(gateway.pipeline, call, live, trace_of(request))
+    return _events(gateway, call, chunks, lambda: {"x-inwit-response": live.response_id}, held)
+
+
+def _stream_again(
+    gateway: Gateway, call: Call, response: decisions.Response, held: ExitStack
+) -> EventStream:
+    """The whole stream of the answer that the same request got before."""
+    headers = {"x-inwit-response": response.record.origin.response_id, **REPLAYED}
+    chunks = _each(events_after(response, Place(), datetime.now(UTC)))
+    return _events(gateway, call, chunks, lambda: headers, held)
+
+
+async def _each(chunks: list[bytes]) -> AsyncGenerator[bytes]:
+    for chunk in chunks:
+        yield chunk
+
+
+def _events(
+    gateway: Gateway,
+    call: Call,
+    chunks: AsyncGenerator[bytes],
+    headers: Callable[[], Mapping[str, str]],
+    held: ExitStack,
+) -> EventStream:
     return EventStream(
-        respond_events(gateway.pipeline, call, live, _trace(request)),
+        chunks,
         held,
-        headers=lambda: {"x-inwit-response": live.response_id},
+        headers=headers,
         on_error=lambda error: event(
-            "error", problem_json(error, call.request_id), f"{live.response_id}/error"
+            "error", problem_json(error, call.request_id), f"{headers()['x-inwit-response']}/error"
         ),
         heartbeat_s=gateway.settings.heartbeat_ms / 1000,
         send_s=gateway.settings.send_ms / 1000,
     )
-
-
-def _trace(request: Request) -> Context | None:
-    """The caller's trace, where it sent one."""
-    carrier = {name: request.headers.get(name, "") for name in ("traceparent", "tracestate")}
-    return extract(carrier) if carrier["traceparent"] else None
-
-
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Do the work, and cancel it (with its upstream calls) when the caller hangs up.
-
-    Raises:
-        ClientGone: the caller hung up first.
-    """
-    task = asyncio.create_task(work)
-    watch = asyncio.create_task(_gone(request))
-    try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-    finally:
-        task.cancel()
-        watch.cancel()
-        await asyncio.wait({task, watch})
-    raise ClientGone("The caller hung up; its work was cancelled.")
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -8,6 +8,7 @@ from inwit.errors import UpstreamError
 from inwit.types import Candidate, Draft, TokenScore, ToolCall, Usage
 
 _MOST_CALLS = 128
+_LONGEST_STREAM = 8 * 2**20  # code points of all that a streamed answer says
 
 
 class Lenient(BaseModel):
@@ -39,10 +40,24 @@ class _ToolCall(Lenient):
     function: _Function
 
 
-class _Answer(Lenient):
+class _Words(Lenient):
+    """What a model says, whole or a piece of it. A refusal is said too."""
+
     content: str | None = None
+    refusal: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
+
+    @property
+    def text(self) -> str:
+        return (self.content or "") + (self.refusal or "")
+
+    @property
+    def thought(self) -> str:
+        return self.reasoning or self.reasoning_content or ""
+
+
+class _Answer(_Words):
     tool_calls: tuple[_ToolCall, ...] | None = None
 
 
@@ -80,10 +95,7 @@ class _CallPiece(Lenient):
     function: _FunctionPiece | None = None
 
 
-class _Delta(Lenient):
-    content: str | None = None
-    reasoning: str | None = None
-    reasoning_content: str | None = None
+class _Delta(_Words):
     tool_calls: tuple[_CallPiece, ...] | None = None
 
 
@@ -112,12 +124,14 @@ class Gathered:
         self._calls: dict[int, dict[str, list[str]]] = {}
         self._finish_reason: str | None = None
         self._usage: _Usage | None = None
+        self._silent = True  # not even an empty text has come
+        self._length = 0
 
     def add(self, data: bytes, draft: Draft) -> None:
         """Take the data of one event.
 
         Raises:
-            UpstreamError: it is malformed, or says that the server failed.
+            UpstreamError: it is malformed, too much, or says that the server failed.
         """
         try:
             chunk = _CHUNK.validate_json(data)
@@ -133,7 +147,7 @@ class Gathered:
     def completion(self) -> Completion:
         """The answer as if it had come whole."""
         answer = _Answer(
-            content="".join(self._text) if self._text else None,
+            content=None if self._silent else "".join(self._text),
             reasoning="".join(self._reasoning),
             tool_calls=tuple(_call(parts) for _, parts in sorted(self._calls.items())),
         )
@@ -145,24 +159,28 @@ class Gathered:
         delta = choice.delta
         if delta is None:
             return
-        reasoning = delta.reasoning or delta.reasoning_content or ""
-        if delta.content is not None:
-            self._text.append(delta.content)
-        self._reasoning.append(reasoning)
+        if delta.content is not None or delta.refusal is not None:
+            self._silent = False
+        self._keep(self._text, delta.text)
+        self._keep(self._reasoning, delta.thought)
         for piece in delta.tool_calls or ():
             self._add_call(piece)
-        draft.add(delta.content or "", reasoning, _counted(usage) if usage else None)
+        draft.add(delta.text, delta.thought, _counted(usage) if usage else None)
 
     def _add_call(self, piece: _CallPiece) -> None:
         parts = self._calls.setdefault(piece.index, {"id": [], "name": [], "arguments": []})
         function = piece.function or _FunctionPiece()
-        for key, value in (
-            ("id", piece.id),
-            ("name", function.name),
-            ("arguments", function.arguments),
-        ):
-            if value:
-                parts[key].append(value)
+        if not parts["id"]:  # some servers say it again in every piece
+            self._keep(parts["id"], piece.id or "")
+        self._keep(parts["name"], function.name or "")
+        self._keep(parts["arguments"], function.arguments or "")
+
+    def _keep(self, pieces: list[str], piece: str) -> None:
+        self._length += len(piece)
+        if self._length > _LONGEST_STREAM:
+            raise UpstreamError("The model server's answer is too large.")
+        if piece:
+            pieces.append(piece)
 
 
 def _call(parts: dict[str, list[str]]) -> _ToolCall:
@@ -187,7 +205,10 @@ def candidate_of(completion: Completion, model: str) -> Candidate:
         ToolCall(call.id, call.function.name, call.function.arguments)
         for call in choice.message.tool_calls or ()
     )
-    if choice.message.content is None and not calls:
+    said = choice.message
+    # Servers differ on whether a model that only thought, and got no further, said "" or null.
+    silent = (said.content is None and said.refusal is None) or (said.thought and not said.text)
+    if silent and not calls:
         raise UpstreamError("The model server gave no text, perhaps for want of max_tokens.")
     if choice.finish_reason not in ("stop", "length", "tool_calls"):
         # vLLM also says abort, error and repetition: what is there is no finished answer.
@@ -195,8 +216,8 @@ def candidate_of(completion: Completion, model: str) -> Candidate:
     if calls and choice.finish_reason == "length":
         raise UpstreamError("The model server broke off a tool call for want of max_tokens.")
     return Candidate(
-        text=choice.message.content or "",
-        reasoning=choice.message.reasoning or choice.message.reasoning_content or "",
+        text=said.text,
+        reasoning=said.thought,
         model=model,
         finish_reason=choice.finish_reason,
         usage=usage_of(completion),

@@ -3,8 +3,11 @@
 aiohttp, chosen by measurement (load_tests/README.md). Foreign exceptions stop here.
 """
 
+import asyncio
+import contextlib
 import re
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from functools import partial
 from typing import Any
 
@@ -21,6 +24,8 @@ from inwit.errors import (
 
 CONNECT_S = 3.0
 _MAX_ANSWER_BYTES = 8 * 2**20
+_WRAPPING = 16  # times what an answer may have: of a stream, most is not kept (300 bytes a token)
+_END_S = 1.0  # how long a server may take to end a stream of which all has come
 # Shorter than the servers' own (uvicorn, and with it vLLM: 5 s), so that a request never rides
 # on a connection that the server is about to close.
 _KEEPALIVE_S = 4.0
@@ -105,33 +110,46 @@ class JsonTransport:
     async def events(self, path: str, body: dict[str, Any]) -> AsyncGenerator[bytes]:
         """Send, and give the data of each server-sent event of the answer as it comes.
 
-        Close it early, and the server is hung up on. The closing `[DONE]` is not given.
+        Close it early, and the server is hung up on. The closing `[DONE]` is not given. One event
+        is as large as an answer may be, and all together 16 times that.
 
         Raises:
             ConversationTooLong, UpstreamUnavailable, UpstreamError: as for `send`; also when the
-                answer breaks off.
+                answer breaks off, or is no stream.
         """
         try:
             async with await self._request("POST", path, body) as answer:
                 if answer.status != 200:
                     raise await self._refused(answer)
-                async for data in self._data(answer):
-                    yield data
+                if answer.content_type == "application/json":
+                    raise UpstreamError(
+                        f"The {self._what} does not stream: it ignores `stream` and answers with "
+                        "one JSON document. Stream by a policy of mode buffer."
+                    )
+                async with aclosing(self._data(answer)) as events:
+                    async for data in events:
+                        yield data
         except (aiohttp.ClientError, OSError) as error:
             raise self._unreachable() from error
 
     async def _data(self, answer: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
         """The `data` of each event: one line, in every OpenAI-compatible server's stream."""
-        size, rest, done = 0, b"", False
-        async for chunk in answer.content.iter_any():  # to its end: the connection is used again
+        size, rest = 0, bytearray()
+        async for chunk in answer.content.iter_any():
             size += len(chunk)
-            if size > self._max_answer_bytes:
+            rest += chunk
+            limit = self._max_answer_bytes
+            if len(rest) > limit or size > _WRAPPING * limit:
                 raise UpstreamError(f"The {self._what}'s answer is too large.")
-            *lines, rest = (rest + chunk).split(b"\n")
+            if b"\n" not in chunk:
+                continue
+            *lines, rest = rest.split(b"\n")
             for line in lines:
-                data = line[5:].strip() if line.startswith(b"data:") else b""
-                done = done or data == b"[DONE]"
-                if data and not done:
+                data = bytes(line[5:].strip()) if line.startswith(b"data:") else b""
+                if data == b"[DONE]":
+                    await _ended(answer)
+                    return
+                if data:
                     yield data
 
     async def _send_once(self, method: str, path: str, body: dict[str, Any] | None) -> bytes:
@@ -196,6 +214,14 @@ class JsonTransport:
                 "these roles in this order, or its settings not this length of answer."
             )
         return UpstreamError(f"The {self._what} answered {status}.")
+
+
+async def _ended(answer: aiohttp.ClientResponse) -> None:
+    """Let the server end its answer: then the connection is used again, and else given up."""
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+        async with asyncio.timeout(_END_S):
+            async for _ in answer.content.iter_any():
+                pass
 
 
 def _number(pattern: re.Pattern[bytes], raw: bytes) -> int | None:

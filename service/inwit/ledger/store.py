@@ -1,23 +1,27 @@
-"""Appends records to the ledger, many requests to one commit."""
+"""Writes to the ledger, many requests to one commit."""
 
 import asyncio
 import secrets
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 import structlog
 
 from inwit import telemetry
-from inwit.decisions import AnyRecord, Receipt
-from inwit.errors import LedgerError
+from inwit.decisions import AnyRecord, Receipt, Record
+from inwit.errors import InwitError, LedgerError
+from inwit.ledger import idempotency
 from inwit.ledger.chain import GENESIS, entry_body, entry_facts, leaf_hash
 from inwit.ledger.database import Database
+from inwit.ledger.idempotency import Wanted
 from inwit.ledger.tables import CONTENTS, ENTRIES
+from inwit.types import Claim
 
 log = structlog.get_logger()
 
@@ -31,17 +35,34 @@ _INSERT_CONTENTS = sa.insert(CONTENTS)
 
 
 @dataclass(frozen=True, slots=True)
-class _Pending:
-    """A record that waits for its commit, encoded by the request that brought it."""
+class _Entry:
+    """A record to be appended, encoded by the request that brought it."""
 
     record: AnyRecord
     facts: dict[str, Any]
     salts: dict[str, bytes]
-    done: asyncio.Future[Receipt]
+
+
+@dataclass(frozen=True, slots=True)
+class _Release:
+    """A claim to be let go."""
+
+    claim: Claim
+
+
+_Work = _Entry | Wanted | _Release
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """Work that waits for its commit."""
+
+    work: _Work
+    done: asyncio.Future[Any]
 
 
 class LedgerStore:
-    """The one writer of this process. `append` returns when the commit that holds it is durable.
+    """The one writer of this process. What it is asked for is durable when it returns.
 
     While one commit is under way, what arrives waits and shares the next (group commit), so that
     a busy gateway pays for one sync of the disk per batch and an idle one never waits.
@@ -70,17 +91,42 @@ class LedgerStore:
         """Make the record durable. Cancelled before its commit begins, it is not written.
 
         Raises:
+            Conflict: the record's claim to its idempotency key is lost; it is not written.
             LedgerError: the commit failed, or too many wait for one. Where the connection broke
                 at the very commit, the entry may yet be there: recorded, and not released.
         """
         salts = {kind: secrets.token_bytes(32) for kind in record.contents}
         facts = entry_facts(record, f"ent_{uuid.uuid4().hex}", salts)
-        done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        return await self._put(_Entry(record, facts, salts))
+
+    async def claim(self, wanted: Wanted) -> str | None:
+        """Take an idempotency key: None. Or give the id of the response that answered before.
+
+        Raises:
+            Conflict: another request holds the key.
+            InvalidField: the key stands for another request.
+            LedgerError: the commit failed, or too many wait for one.
+        """
         try:
-            self._queue.put_nowait(_Pending(record, facts, salts, done))
+            return await self._put(wanted)
+        except asyncio.CancelledError:  # it may yet be taken
+            self.release(wanted.claim)
+            raise
+
+    def release(self, claim: Claim) -> None:
+        """Let an idempotency key go, soon; where that fails, its lease will run out."""
+        try:
+            self._put(_Release(claim))
+        except LedgerError:
+            log.warning("claim_not_released")
+
+    def _put(self, work: _Work) -> asyncio.Future[Any]:
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        try:
+            self._queue.put_nowait(_Pending(work, done))
         except asyncio.QueueFull as error:
             raise LedgerError("Too many decisions wait to be recorded.", retry_after=5) from error
-        return await done
+        return done
 
     async def _commit_forever(self) -> None:
         while True:
@@ -97,53 +143,107 @@ class LedgerStore:
         if not batch:
             return
         start = time.perf_counter()
+        work = [pending.work for pending in batch]
         try:
-            receipts = await self._database.write(lambda connection: _insert(connection, batch))
+            results = await self._database.write(lambda connection: _write(connection, work))
         except Exception as error:  # noqa: BLE001  # whatever it is, this task must outlive it
             log.error("ledger_commit_failed", entries=len(batch), error=type(error).__name__)
-            for pending in batch:
-                if not pending.done.done():
-                    detail = "The decision could not be recorded; nothing was released."
-                    pending.done.set_exception(LedgerError(detail, retry_after=5))
-            return
-        telemetry.LEDGER_COMMIT.observe(time.perf_counter() - start)
-        for pending, receipt in zip(batch, receipts, strict=True):
-            if not pending.done.done():  # its caller may have gone meanwhile; the entry stays
-                pending.done.set_result(receipt)
+            detail = "The decision could not be recorded; nothing was released."
+            results = [LedgerError(detail, retry_after=5) for _ in batch]
+        else:
+            telemetry.LEDGER_COMMIT.observe(time.perf_counter() - start)
+        for pending, result in zip(batch, results, strict=True):
+            _tell(pending, result)
 
 
-def _insert(connection: sa.Connection, batch: list[_Pending]) -> list[Receipt]:
-    head = connection.execute(_HEAD).first()
-    sequence, previous = (head.sequence, head.hash) if head else (0, GENESIS)
-    entries: list[dict[str, Any]] = []
-    contents: list[dict[str, Any]] = []
-    receipts: list[Receipt] = []
-    for pending in batch:
+def _tell(pending: _Pending, result: Any) -> None:
+    if pending.done.done():  # its caller may have gone meanwhile; what is written stays
+        return
+    if not isinstance(result, InwitError):
+        pending.done.set_result(result)
+    elif isinstance(pending.work, _Release):  # nobody waits for it
+        pending.done.cancel()
+        log.warning("claim_not_released")
+    else:
+        pending.done.set_exception(result)
+
+
+class _Chain:
+    """The entries of one commit, linked to one another and to the last one before."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._head: tuple[int, bytes] | None = None  # asked for by the first entry
+        self._entries: list[dict[str, Any]] = []
+        self._contents: list[dict[str, Any]] = []
+
+    def add(self, entry: _Entry) -> Receipt:
+        """Link an entry to the last one."""
+        sequence, previous = self._head or _last(self._connection)
         sequence += 1
-        body = entry_body(pending.facts, sequence, previous)
+        body = entry_body(entry.facts, sequence, previous)
         digest = leaf_hash(body)
-        entries.append(_entry_row(pending, sequence, body, digest, previous))
-        for kind, content in pending.record.contents.items():
-            row = {"sequence": sequence, "kind": kind, "salt": pending.salts[kind]}
-            contents.append({**row, "content": content})
-        receipts.append(Receipt(sequence, pending.facts["id"], digest.hex(), previous.hex()))
-        previous = digest
-    connection.execute(_INSERT_ENTRIES, entries)
-    if contents:
-        connection.execute(_INSERT_CONTENTS, contents)
-    return receipts
+        self._head = sequence, digest
+        self._entries.append(_entry_row(entry, sequence, body, digest, previous))
+        for kind, content in entry.record.contents.items():
+            row = {"sequence": sequence, "kind": kind, "salt": entry.salts[kind]}
+            self._contents.append({**row, "content": content})
+        return Receipt(sequence, entry.facts["id"], digest.hex(), previous.hex())
+
+    def write(self) -> None:
+        """Insert them all."""
+        if self._entries:
+            self._connection.execute(_INSERT_ENTRIES, self._entries)
+        if self._contents:
+            self._connection.execute(_INSERT_CONTENTS, self._contents)
+
+
+def _write(connection: sa.Connection, batch: Sequence[_Work]) -> list[Any]:
+    """Do all of it in order. An InwitError among the results is that one's own, and no other's."""
+    now, chain = datetime.now(UTC), _Chain(connection)
+    results: list[Any] = []
+    for work in batch:
+        try:
+            results.append(_do(connection, work, chain, now))
+        except InwitError as error:
+            results.append(error)
+    chain.write()
+    if claims := sum(isinstance(work, Wanted) for work in batch):
+        # Two for each one that came, so that they never pile up.
+        idempotency.sweep(connection, 2 * claims, now)
+    return results
+
+
+def _do(
+    connection: sa.Connection, work: _Work, chain: _Chain, now: datetime
+) -> Receipt | str | None:
+    match work:
+        case Wanted():
+            return idempotency.take(connection, work, now)
+        case _Release(claim):
+            return idempotency.release(connection, claim)
+        case _Entry(record):
+            claim = record.claim if isinstance(record, Record) else None
+            if claim is not None:
+                idempotency.complete(connection, claim, record.origin.response_id)
+            return chain.add(work)
+
+
+def _last(connection: sa.Connection) -> tuple[int, bytes]:
+    head = connection.execute(_HEAD).first()
+    return (head.sequence, head.hash) if head else (0, GENESIS)
 
 
 def _entry_row(
-    pending: _Pending, sequence: int, body: bytes, digest: bytes, previous: bytes
+    entry: _Entry, sequence: int, body: bytes, digest: bytes, previous: bytes
 ) -> dict[str, Any]:
     return {
         "sequence": sequence,
-        "id": pending.facts["id"],
-        "time": pending.record.time,
-        "type": pending.facts["type"],
-        "tenant": pending.record.origin.principal.tenant,
-        "response_id": pending.record.origin.response_id,
+        "id": entry.facts["id"],
+        "time": entry.record.time,
+        "type": entry.facts["type"],
+        "tenant": entry.record.origin.principal.tenant,
+        "response_id": entry.record.origin.response_id,
         "body": body,
         "hash": digest,
         "previous": previous,

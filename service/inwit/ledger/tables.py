@@ -76,3 +76,18 @@ POLICIES = Table(
     Column("text", LargeBinary, nullable=False),
     Column("first_in_force", DateTime(timezone=True), nullable=False),
 )
+
+# Who answers the request with an idempotency key. `response_id` is set by the transaction that
+# records its decision, and by nothing else.
+IDEMPOTENCY = Table(
+    "idempotency",
+    METADATA,
+    Column("tenant", String(128), primary_key=True),
+    Column("key_digest", String(64), primary_key=True),
+    Column("request_digest", String(64), nullable=False),
+    Column("owner", String(32), nullable=False),
+    Column("response_id", String(40), nullable=True),
+    Column("created", DateTime(timezone=True), nullable=False),
+    Column("lease_until", DateTime(timezone=True), nullable=False),
+    Column("expires", DateTime(timezone=True), nullable=False, index=True),
+)

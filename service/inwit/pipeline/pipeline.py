@@ -33,7 +33,8 @@ from inwit.pipeline.background import Background
 from inwit.pipeline.fallback import fallback_text
 from inwit.pipeline.input_stage import judge_input
 from inwit.pipeline.ledger_contents import contents_of
-from inwit.pipeline.protocols import Classifiers, Ledger, Model
+from inwit.pipeline.look import Look, look
+from inwit.pipeline.protocols import Classifiers, Ledger, Meter, Model
 from inwit.pipeline.redaction import masked, private_spans
 from inwit.pipeline.reviewer import Reviewer, Subject, refuse_early_end, remaining
 from inwit.pipeline.rewriting import bare_refusal, outcome_of, rewrite_messages, settle
@@ -44,7 +45,7 @@ from inwit.pipeline.windows import Windows, cut_reason
 from inwit.policy.book import PolicyBook
 from inwit.policy.policy import Policy
 from inwit.telemetry import Stage
-from inwit.types import Action, Call, Candidate, Generation, Message, Usage, Verdict
+from inwit.types import Action, Call, Candidate, Claim, Generation, Message, Usage, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Pipeline:
         ledger: Ledger,
         policies: PolicyBook,
         shadows: Shadows,
+        meter: Meter,
         background: Background,
         limits: Limits,
     ) -> None:
@@ -92,6 +94,7 @@ class Pipeline:
         self._ledger = ledger
         self._policies = policies
         self._shadows = shadows
+        self._meter = meter
         self._background = background
         self._windows = Windows(reviewer, self._append)
         self._limits = limits
@@ -104,17 +107,20 @@ class Pipeline:
             InwitError: as its subclasses say; whatever was generated stays inside, but for what
                 was sent to `live`.
         """
-        job = admit(call, self._policies.current, self._model, self._limits, live)
-        try:
-            draft = await self._generate(job)
-            first = draft.flagged or await self._reviewer.review(draft.subject, draft.candidate)
-            outcome = await self._rewrite(job, draft.subject, first)
-            output = act(job.policy, outcome.decision, outcome.candidate, call.messages)
-            record = self._record_of(job, outcome, output)
-            receipt = await self._record(job, record)
-        except BaseException as error:
-            self._cut(job, error)
-            raise
+        with self._releasing(call.claim):
+            job = admit(call, self._policies.current, self._model, self._limits, live)
+            try:
+                draft = await self._generate(job)
+                first = draft.flagged or await self._reviewer.review(draft.subject, draft.candidate)
+                outcome = await self._rewrite(job, draft.subject, first)
+                output = act(job.policy, outcome.decision, outcome.candidate, call.messages)
+                record = self._record_of(job, outcome, output)
+                receipt = await self._record(job, record)
+            except BaseException as error:
+                self._cut(job, error)
+                if isinstance(error, asyncio.CancelledError):  # or giving up would cost nothing
+                    self._spend(job, job.generation.max_tokens)
+                raise
         self._shadows.judge(draft.subject, first)
         return self._release(job, record, output, receipt)
 
@@ -135,6 +141,15 @@ class Pipeline:
         receipt = await self._record(job, record)
         return self._release(job, record, output, receipt)
 
+    async def look_at(self, call: Call) -> Look:
+        """What the input stage makes of a call's own messages. Counted and logged, not recorded.
+
+        Raises:
+            InwitError: as its subclasses say.
+        """
+        job = admit(call, self._policies.current, self._model, self._limits, None)
+        return look(call, job.policy, *(await self._look_at_input(job)))
+
     @contextmanager
     def slot(self) -> Generator[None]:
         """One of the places for requests in flight; taken before a body is read.
@@ -154,6 +169,16 @@ class Pipeline:
         finally:
             self._in_flight -= 1
             telemetry.IN_FLIGHT.dec()
+
+    @contextmanager
+    def _releasing(self, claim: Claim | None) -> Generator[None]:
+        """A request that fails lets its idempotency key go, so that it can be repeated at once."""
+        try:
+            yield
+        except BaseException:
+            if claim is not None:
+                self._ledger.release(claim)
+            raise
 
     async def _generate(self, job: Job) -> Drafted:
         """Generate, with the input stage and, by policy, the windows of a stream beside it."""
@@ -272,9 +297,13 @@ class Pipeline:
         telemetry.OVERHEAD.observe(job.timer.overhead())
         if job.live is not None:
             job.live.first_release()
+        self._spend(job, record.usage.tokens)
         response = Response(record, output, job.timer.as_ms(), receipt)
         tally(response)
         return response
+
+    def _spend(self, job: Job, tokens: int) -> None:
+        self._background.start(self._meter.spend(job.call.principal, tokens), "spend")
 
     def _cut(self, job: Job, error: BaseException) -> None:
         """A stream of which text has left ends without its decision: that is recorded."""

@@ -7,12 +7,14 @@ from inwit.decisions import AnyRecord, Explanation, Receipt
 from inwit.policy.policy import ReviewSpec
 from inwit.types import (
     Candidate,
+    Claim,
     Draft,
     Exchange,
     Framing,
     Generation,
     Message,
     NextToken,
+    Principal,
     Verdict,
 )
 
@@ -99,8 +101,13 @@ class Ledger(Protocol):
         """Return once the record is durable.
 
         Raises:
+            Conflict: its claim to an idempotency key is lost, so that it is not written.
             LedgerError: it is not known to be durable.
         """
+        ...
+
+    def release(self, claim: Claim) -> None:
+        """Let the idempotency key of a request that failed go, soon; this does not wait."""
         ...
 
 
@@ -111,4 +118,12 @@ class Classifiers(Protocol):
         self, names: tuple[str, ...], exchange: Exchange, timeout_s: float
     ) -> Verdict:
         """Ask the first of `names`, and the next one where that one fails, within `timeout_s`."""
+        ...
+
+
+class Meter(Protocol):
+    """Counts what callers use, for their limits."""
+
+    async def spend(self, principal: Principal, tokens: int) -> None:
+        """Debit tokens that were used; never fails."""
         ...

@@ -1,0 +1,300 @@
+"""The gateway as a Python object: `Inwit` blocks, `AsyncInwit` is the same on asyncio."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, Self, Unpack
+
+import httpx
+
+from inwit.client.answers import IN_PROGRESS, Answer, Checked
+from inwit.client.calls import Calls, CheckOptions, Message, RespondOptions
+from inwit.client.connection import AsyncConnection, Connection, Reply
+from inwit.client.errors import BadAnswer, InwitError
+from inwit.client.parsing import Fields
+from inwit.client.reading import read_answer, read_checked, read_error
+from inwit.client.streams import AsyncStream, Stream
+from inwit.client.tries import Tries
+
+TIMEOUT_S = 120.0
+RETRIES = 2
+STALL_S = 30.0
+
+
+class _Settings:
+    """What both clients share; its repr never shows the API key."""
+
+    def __init__(
+        self, base_url: str, api_key: str, timeout: float, retries: int, stall: float
+    ) -> None:
+        self._calls = Calls(base_url, api_key)
+        if retries < 0 or stall <= 0:
+            raise ValueError("retries must be 0 or more, and stall a number of seconds above 0")
+        self._timeout, self._retries, self._stall = timeout, retries, stall
+        self._tries(None)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._calls.base_url!r})"
+
+    def _tries(self, timeout: float | None) -> Tries:
+        return Tries(self._retries, self._timeout if timeout is None else timeout)
+
+
+class Inwit(_Settings):
+    """A gateway, for blocking code. Make one and share it: it is safe to use from many threads.
+
+    `timeout`: seconds that a call may take in all, its retries included. `retries`: tries after the
+    first. `stall`: seconds without a heartbeat after which a stream counts as broken. `http`: a
+    pool of your own (certificates, proxies); it is yours to close. Every method raises the errors
+    of docs/client.md.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str,
+        timeout: float = TIMEOUT_S,
+        retries: int = RETRIES,
+        stall: float = STALL_S,
+        http: httpx.Client | None = None,
+    ) -> None:
+        super().__init__(base_url, api_key, timeout, retries, stall)
+        self._connection = Connection(http)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
+    def respond(
+        self,
+        messages: Sequence[Message],
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        **options: Unpack[RespondOptions],
+    ) -> Answer:
+        """Get an answer that was reviewed, decided and recorded. It may be blocked or held.
+
+        `idempotency_key`: your own id of this question, so that your own repeats (after a crash,
+        say) are answered once; a new one for each call when missing.
+        """
+        call = self._calls.respond(messages, options, stream=False, idempotency_key=idempotency_key)
+        return _answer(self._connection.fetch(call, self._tries(timeout)))
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        **options: Unpack[RespondOptions],
+    ) -> Stream:
+        """The same as a stream, to be opened with `with`; `timeout` is for the whole of it."""
+        call = self._calls.respond(messages, options, stream=True, idempotency_key=idempotency_key)
+        return Stream(self._connection, self._calls, call, self._tries(timeout), self._stall)
+
+    def check(
+        self,
+        messages: Sequence[Message],
+        candidate: str | Message,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[CheckOptions],
+    ) -> Checked:
+        """Review a text, or an assistant message, that your own model wrote. `content` is what may
+        leave, masked or rewritten where the policy says so: never show the candidate itself."""
+        what = {"messages": messages, "candidate": candidate}
+        call = self._calls.check(what, options)
+        return _checked(self._connection.fetch(call, self._tries(timeout)))
+
+    def check_many(
+        self,
+        messages: Sequence[Message],
+        candidates: Sequence[str | Message],
+        *,
+        timeout: float | None = None,
+        **options: Unpack[CheckOptions],
+    ) -> tuple[Checked | InwitError, ...]:
+        """Review several candidates for the same conversation: one result for each, in order,
+        which is an error (not raised) where nothing was decided on that one."""
+        what = {"messages": messages, "candidates": candidates}
+        call = self._calls.check(what, options)
+        reply = self._connection.fetch(call, self._tries(timeout))
+        return _results(reply, len(candidates))
+
+    def response(
+        self, response_id: str, *, wait: float | None = None, timeout: float | None = None
+    ) -> Answer | None:
+        """The state of a response; None while it is being written. `wait`: seconds, up to 60, that
+        the gateway may wait for a change."""
+        call = self._calls.response(response_id, wait)
+        return _state(self._connection.fetch(call, self._tries(timeout)))
+
+    def wait_for(self, response: Answer | str, timeout: float) -> Answer:
+        """Wait until a held response (or the response of that id) is decided, through failures of
+        the connection. At once where it is.
+
+        Raises:
+            TimedOut: it is not, after `timeout` seconds.
+        """
+        if isinstance(response, Answer) and not response.held:
+            return response
+        tries, response_id = Tries(None, timeout), _id(response)
+        while True:
+            call = self._calls.response(response_id, tries.poll())
+            answer = _state(self._connection.fetch(call, tries))
+            if answer is not None and not answer.held:
+                return answer
+            time.sleep(tries.pause())
+
+
+class AsyncInwit(_Settings):
+    """A gateway, for asyncio. See `Inwit`: the names and what they mean are the same."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        api_key: str,
+        timeout: float = TIMEOUT_S,
+        retries: int = RETRIES,
+        stall: float = STALL_S,
+        http: httpx.AsyncClient | None = None,
+    ) -> None:
+        super().__init__(base_url, api_key, timeout, retries, stall)
+        self._connection = AsyncConnection(http)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._connection.close()
+
+    async def respond(
+        self,
+        messages: Sequence[Message],
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # of the whole call, retries included
+        **options: Unpack[RespondOptions],
+    ) -> Answer:
+        """See `Inwit.respond`."""
+        call = self._calls.respond(messages, options, stream=False, idempotency_key=idempotency_key)
+        return _answer(await self._connection.fetch(call, self._tries(timeout)))
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        **options: Unpack[RespondOptions],
+    ) -> AsyncStream:
+        """See `Inwit.stream`."""
+        call = self._calls.respond(messages, options, stream=True, idempotency_key=idempotency_key)
+        return AsyncStream(self._connection, self._calls, call, self._tries(timeout), self._stall)
+
+    async def check(
+        self,
+        messages: Sequence[Message],
+        candidate: str | Message,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  # of the whole call, retries included
+        **options: Unpack[CheckOptions],
+    ) -> Checked:
+        """See `Inwit.check`."""
+        what = {"messages": messages, "candidate": candidate}
+        call = self._calls.check(what, options)
+        return _checked(await self._connection.fetch(call, self._tries(timeout)))
+
+    async def check_many(
+        self,
+        messages: Sequence[Message],
+        candidates: Sequence[str | Message],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  # of the whole call, retries included
+        **options: Unpack[CheckOptions],
+    ) -> tuple[Checked | InwitError, ...]:
+        """See `Inwit.check_many`."""
+        what = {"messages": messages, "candidates": candidates}
+        call = self._calls.check(what, options)
+        reply = await self._connection.fetch(call, self._tries(timeout))
+        return _results(reply, len(candidates))
+
+    async def response(
+        self,
+        response_id: str,
+        *,
+        wait: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  # of the whole call, retries included
+    ) -> Answer | None:
+        """See `Inwit.response`."""
+        call = self._calls.response(response_id, wait)
+        return _state(await self._connection.fetch(call, self._tries(timeout)))
+
+    async def wait_for(
+        self,
+        response: Answer | str,
+        timeout: float,  # noqa: ASYNC109  # of all looks together
+    ) -> Answer:
+        """See `Inwit.wait_for`."""
+        if isinstance(response, Answer) and not response.held:
+            return response
+        tries, response_id = Tries(None, timeout), _id(response)
+        while True:
+            call = self._calls.response(response_id, tries.poll())
+            answer = _state(await self._connection.fetch(call, tries))
+            if answer is not None and not answer.held:
+                return answer
+            await asyncio.sleep(tries.pause())
+
+
+def _id(response: Answer | str) -> str:
+    return response.id if isinstance(response, Answer) else response
+
+
+def _answer(reply: Reply) -> Answer:
+    return reply.read(lambda found: read_answer(found, reply.request_id, reply.replayed))
+
+
+def _state(reply: Reply) -> Answer | None:
+    return reply.read(
+        lambda found: (
+            None
+            if found.get("status") == IN_PROGRESS
+            else read_answer(found, reply.request_id, reply.replayed)
+        )
+    )
+
+
+def _checked(reply: Reply) -> Checked:
+    return reply.read(lambda found: read_checked(found, reply.request_id))
+
+
+def _results(reply: Reply, asked: int) -> tuple[Checked | InwitError, ...]:
+    return reply.read(lambda found: _in_order(found, asked, reply.request_id))
+
+
+def _in_order(
+    found: dict[str, Any], asked: int, request_id: str
+) -> tuple[Checked | InwitError, ...]:
+    results = Fields(found).inners("results")
+    if len(results) != asked:
+        raise BadAnswer("The gateway's answer has not one result for each candidate.")
+    return tuple(_result(each, request_id) for each in results)
+
+
+def _result(result: Fields, request_id: str) -> Checked | InwitError:
+    error = result.maybe_inner("error")
+    return read_checked(result.data, request_id) if error is None else read_error(error)
