@@ -25,7 +25,7 @@ from tests.streams import Event, Reader, events_in
 TOOL = {"type": "function", "function": {"name": "look_up"}}
 CALL = ToolCall("call_1", "look_up", '{"id": 7}')
 CUT = "urn:inwit:problem:cut-short"
-OWN = {"timings_ms": {}, "receipt": {}}  # another ledger told this stream than tells it again
+OWN: dict[str, Any] = {"timings_ms": {}, "receipt": {}}  # another ledger told this stream than tells it again
 
 
 async def rest(caller: Caller, name: str, last: str | None = None) -> httpx.Response:

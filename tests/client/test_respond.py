@@ -98,7 +98,7 @@ async def test_a_blocked_answer_does_not_look_released(
     with pytest.raises(NotReleased, match=r"resp_5f0c is blocked \(block\)") as raised:
         got.require_released()
     assert raised.value.answer is got
-    with pytest.raises(TypeError, match=r"answer\.released"):
+    with pytest.raises(TypeError, match=r"ask `answer\.released`"):
         bool(got)
 
 

@@ -1,19 +1,24 @@
 """`POST /v1/chat/completions`: what `POST /v1/respond` does, for clients of OpenAI's API."""
 
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
+from inwit import decisions
 from inwit.api.body import body_schema, read_body
 from inwit.api.caller import enter, trace_of, unless_gone
 from inwit.api.chat_answer import ChatCompletion, completion
 from inwit.api.chat_request import ChatRequest
-from inwit.api.chat_stream import Chunks, chat_events, data
+from inwit.api.chat_stream import Chunks, chat_events, chat_events_again, data
+from inwit.api.idempotency import REPLAYED, claim, release_unless_begun
 from inwit.api.openai_errors import OPENAI_ERRORS, envelope
 from inwit.api.problems import request_id
-from inwit.api.respond_answer import to_wire
+from inwit.api.respond_answer import RespondResponse, to_wire
 from inwit.api.sse import EventStream
+from inwit.api.stored_answer import stored_answer
 from inwit.bootstrap import Gateway
 from inwit.errors import InvalidField
 from inwit.pipeline.streaming import Live
@@ -45,29 +50,58 @@ def router(gateway: Gateway) -> APIRouter:
             if errors := body.refused():
                 raise InvalidField("Leave out the fields named in `errors`.", errors)
             call = body.to_domain(principal, request_id(request))
-            created = int(datetime.now(UTC).timestamp())
+            now = datetime.now(UTC)
+            created = int(now.timestamp())
+            chunks = Chunks(Live(), body.model, created, body.stream_options.include_usage)
+            claimed = await claim(gateway, request, call, body)
+            if isinstance(claimed, decisions.Response):
+                again = stored_answer(claimed, now)
+                if body.stream:
+                    return _stream_again(gateway, again, chunks, held.pop_all())
+                return _json(completion(again, created), REPLAYED)
+            call = replace(call, claim=claimed)
             if body.stream:
-                chunks = Chunks(Live(), body.model, created, body.stream_options.include_usage)
                 return _stream(gateway, request, call, chunks, held.pop_all())
             with TRACER.start_as_current_span("respond", context=trace_of(request)):
                 response = await unless_gone(request, gateway.pipeline.respond(call))
-        answer = completion(to_wire(response), created)
-        return Response(
-            answer.model_dump_json(exclude_unset=True),
-            headers={"x-inwit-response": answer.inwit.id},
-            media_type="application/json",
-        )
+        return _json(completion(to_wire(response), created))
 
     return routes
+
+
+def _json(answer: ChatCompletion, headers: Mapping[str, str] | None = None) -> Response:
+    told = {"x-inwit-response": answer.inwit.id, **(headers or {})}
+    body = answer.model_dump_json(exclude_unset=True)
+    return Response(body, headers=told, media_type="application/json")
 
 
 def _stream(
     gateway: Gateway, request: Request, call: Call, chunks: Chunks, held: ExitStack
 ) -> EventStream:
+    held.callback(release_unless_begun, gateway, call, chunks.live)
+    events = chat_events(gateway.pipeline, call, chunks, trace_of(request))
+    return _events(gateway, events, lambda: {"x-inwit-response": chunks.live.response_id}, held)
+
+
+def _stream_again(
+    gateway: Gateway, answer: RespondResponse, chunks: Chunks, held: ExitStack
+) -> EventStream:
+    """The whole stream of the answer that the same request got before."""
+    chunks.live.response_id = answer.id
+    headers = {"x-inwit-response": answer.id, **REPLAYED}
+    return _events(gateway, chat_events_again(answer, chunks), lambda: headers, held)
+
+
+def _events(
+    gateway: Gateway,
+    events: AsyncGenerator[bytes],
+    headers: Callable[[], Mapping[str, str]],
+    held: ExitStack,
+) -> EventStream:
     return EventStream(
-        chat_events(gateway.pipeline, call, chunks, trace_of(request)),
+        events,
         held,
-        headers=lambda: {"x-inwit-response": chunks.live.response_id},
+        headers=headers,
         on_error=lambda error: data(envelope(error)),
         heartbeat_s=gateway.settings.heartbeat_ms / 1000,
         send_s=gateway.settings.send_ms / 1000,

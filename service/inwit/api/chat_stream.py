@@ -38,6 +38,10 @@ class Chunks:
         usage = {"usage": None} if self.include_usage else {}
         return self._chunk([choice], **usage, **more)
 
+    def opening(self) -> bytes:
+        """The first chunk, which says who speaks."""
+        return self.delta({"role": "assistant", "content": ""})
+
     def usage(self, answer: RespondResponse) -> bytes:
         """The chunk that tells the tokens used, without a choice."""
         return self._chunk([], usage=chat_usage(answer.usage.generation).model_dump())
@@ -63,7 +67,7 @@ async def chat_events(
     async for piece in live_pieces(pipeline, call, chunks.live, trace):
         if not begun:
             begun = True
-            yield chunks.delta({"role": "assistant", "content": ""})
+            yield chunks.opening()
         if isinstance(piece, Response):
             sent = piece.record.sent
             length, retracted = (sent.length, sent.retracted) if sent else (0, False)
@@ -71,6 +75,13 @@ async def chat_events(
                 yield each
         else:
             yield chunks.delta({"content": piece})
+
+
+async def chat_events_again(answer: RespondResponse, chunks: Chunks) -> AsyncGenerator[bytes]:
+    """The events of an answer that was decided before."""
+    yield chunks.opening()
+    for each in ending(answer, 0, False, chunks):
+        yield each
 
 
 def ending(answer: RespondResponse, sent: int, retracted: bool, chunks: Chunks) -> Iterator[bytes]:

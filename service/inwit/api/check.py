@@ -11,6 +11,8 @@ from inwit.api.check_batch import CheckBatch
 from inwit.api.check_request import CheckRequest
 from inwit.api.problems import MEDIA_TYPE, request_id
 from inwit.bootstrap import Gateway
+from inwit.errors import FieldError, InvalidField
+from inwit.ledger.idempotency import HEADER
 from inwit.telemetry import TRACER
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -51,6 +53,9 @@ def router(gateway: Gateway, batch: CheckBatch) -> APIRouter:
         principal = await enter(gateway, request, request.headers.get("authorization"))
         with gateway.pipeline.slot():
             body = await read_body(request, CheckRequest, gateway.settings.max_body_bytes)
+            if HEADER in request.headers:
+                wrong = FieldError(HEADER, "not served here: a check releases nothing, repeat it")
+                raise InvalidField(f"Leave out the header {HEADER}.", (wrong,))
             call = body.to_domain(principal, request_id(request))
             with TRACER.start_as_current_span("check", context=trace_of(request)):
                 results = await unless_gone(

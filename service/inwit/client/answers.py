@@ -143,7 +143,7 @@ class Decided:
     raw: Mapping[str, Any] = field(repr=False, compare=False)
 
     def __bool__(self) -> NoReturn:
-        raise TypeError("This is neither true nor false: ask `released`, or `may_leave`.")
+        raise TypeError("Neither true nor false: ask `answer.released`, or `checked.may_leave`.")
 
 
 @dataclass(frozen=True, slots=True)

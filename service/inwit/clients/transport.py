@@ -24,7 +24,7 @@ from inwit.errors import (
 
 CONNECT_S = 3.0
 _MAX_ANSWER_BYTES = 8 * 2**20
-_WRAPPING = 16  # times what an answer may have: of a stream, most is not kept (300 bytes a token)
+_WRAPPING = 8  # times what an answer may have: of a stream, most is not kept (300 bytes a token)
 _END_S = 1.0  # how long a server may take to end a stream of which all has come
 # Shorter than the servers' own (uvicorn, and with it vLLM: 5 s), so that a request never rides
 # on a connection that the server is about to close.
@@ -111,7 +111,7 @@ class JsonTransport:
         """Send, and give the data of each server-sent event of the answer as it comes.
 
         Close it early, and the server is hung up on. The closing `[DONE]` is not given. One event
-        is as large as an answer may be, and all together 16 times that.
+        is as large as an answer may be, and all together 8 times that.
 
         Raises:
             ConversationTooLong, UpstreamUnavailable, UpstreamError: as for `send`; also when the
