@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from inwit.decisions import CutReason, CutRecord, Origin, WindowRecord
+from inwit.ledger.chain import entry_body, entry_facts, leaf_hash
 from inwit.ledger.tables import ENTRIES
 from inwit.policy.policy import Policy
 from inwit.types import Action, Enforcement, KeyRole, ToolCall
@@ -336,8 +337,6 @@ async def test_what_was_changed_since_is_not_told(make_caller: MakeCaller, chang
 
 async def test_an_entry_of_an_earlier_version_is_gone(make_caller: MakeCaller) -> None:
     """As one stands in a ledger that was begun before the answer was kept whole."""
-    from inwit.ledger.chain import entry_body, entry_facts, leaf_hash
-
     caller = await make_caller()
     facts = entry_facts(replace(RECORD, origin=STREAMED, contents={}), "ent_1", {}) | {"schema": 2}
     body = entry_body(facts, 1, bytes(32))

@@ -7,7 +7,7 @@ from inwit.policy.policy import Policy
 from inwit.types import KeyRole
 from tests.client.conftest import ASK
 from tests.conftest import Caller, MakeCaller
-from tests.fakes import FakeClassifiers, FakeModel, risk_of
+from tests.fakes import FakeClassifiers, FakeLedger, FakeModel, risk_of
 from tests.fakes_policies import compiled
 
 TEXT = "The moon pulls the sea 🌊, and the sea comes and goes twice a day. " * 4
@@ -27,9 +27,9 @@ def client_of(caller: Caller) -> AsyncInwit:
 async def test_a_stream_and_an_answer_say_the_same(
     make_caller: MakeCaller, mode: str, risk: float
 ) -> None:
-    """For an answer that passes whole, and for one whose end does not."""
-    verdicts = [*[risk_of(0.05)] * 2, *[risk_of(risk)] * 20]
-    model = FakeModel(TEXT, turns=40, answers=verdicts, answer=risk_of(risk))
+    """For an answer that passes, and for one that does not (in windows: past the first)."""
+    passing = [risk_of(0.05)] if mode == "windowed" else []
+    model = FakeModel(TEXT, turns=40, answers=passing, answer=risk_of(risk))
     caller = await make_caller(model, classifiers=FakeClassifiers(risk), policies=(policy(mode),))
     inwit = client_of(caller)
 
@@ -44,6 +44,18 @@ async def test_a_stream_and_an_answer_say_the_same(
     assert stream.answer.raw.keys() == again.raw.keys()
     assert (stream.text == TEXT) is stream.answer.released
     assert not (stream.answer.released and any(isinstance(each, Retract) for each in events))
+
+
+async def test_text_that_left_is_withdrawn(make_caller: MakeCaller) -> None:
+    model = FakeModel(TEXT, turns=40, answers=[risk_of(0.05)] * 2, answer=risk_of(0.95))
+    caller = await make_caller(model, ledger=FakeLedger(), policies=(policy("windowed"),))
+
+    async with client_of(caller).stream(ASK) as stream:
+        texts = [text async for text in stream.texts()]
+
+    assert texts[0] == TEXT[:30]
+    assert texts[-1] == stream.answer.content == compiled().fallback_text
+    assert not stream.answer.released
 
 
 async def test_a_repeat_is_answered_and_not_done_again(make_caller: MakeCaller) -> None:

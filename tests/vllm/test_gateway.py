@@ -58,14 +58,15 @@ def policies(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def gateway(
-    server: VllmServer, data: Path, policies: Path
+    server: VllmServer, data: Path, policies: Path, more: dict[str, str] | None = None
 ) -> AsyncGenerator[tuple[Inwit, httpx.AsyncClient]]:
-    """A gateway in front of the server, and a client without a key."""
+    """A gateway in front of the server, with `more` settings, and a client without a key."""
     settings = {
         "INWIT_MODEL_URL": f"{server.base_url}/v1",
         "INWIT_EMBEDDED_REDIS": "1",
         "INWIT_POLICY_DIR": str(policies),
         "INWIT_HEALTH_INTERVAL_MS": "500",
+        **(more or {}),
     }
     with inwit("serve", data, settings) as running:
         line = await asyncio.to_thread(running.wait_for, '"serving"')

@@ -69,7 +69,9 @@ OPENAI_ERRORS: dict[int | str, dict[str, Any]] = {
         401: "No API key, or one that is unknown or revoked.",
         403: "The key lacks the role, or may not use that policy.",
         404: "The model is not served.",
+        409: "A request with the same idempotency key is being worked on.",
         413: "The body is too long.",
+        429: "A rate limit is used up: see Retry-After.",
         502: "The model server failed.",
         503: "Too busy, the model server is away, or the ledger is: see Retry-After.",
         504: "The model server did not answer in time.",
@@ -144,4 +146,6 @@ def _code(error: InwitError) -> str:
 
 
 def _names_unknown_model(error: InwitError) -> bool:
-    return isinstance(error, InvalidField) and [e.field for e in error.errors] == ["model"]
+    return isinstance(error, InvalidField) and any(
+        each.field == "model" and each.problem.startswith("unknown;") for each in error.errors
+    )
