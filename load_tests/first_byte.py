@@ -164,7 +164,10 @@ async def run(given: argparse.Namespace) -> None:
         gateway = stack.enter_context(starting)
         own = f"http://127.0.0.1:{gateway.port}/v1"
         ways = [Way(BARE, url, key, {"model": model})]
-        ways += [Way(name, own, gateway.key, {"inwit": {"policy": name}}) for name in MODES]
+        ways += [
+            Way(name, own, gateway.key, {"model": model, "inwit": {"policy": name}})
+            for name in MODES
+        ]
         print(table(await measure(ways, given.tokens, given.rounds)))
 
 

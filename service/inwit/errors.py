@@ -21,7 +21,7 @@
 Messages may reach callers and logs: they never quote content.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -103,6 +103,16 @@ class InvalidField(BadRequest):
     status = 422
     kind = "invalid-field"
     title = "Invalid field"
+
+
+class UnknownModel(InvalidField):
+    """The request names a model that is not served; the error names those that are."""
+
+    def __init__(self, served: Iterable[str]) -> None:
+        problem = f"unknown; served: {', '.join(served)}"
+        super().__init__(
+            "The request names a model that is not served.", (FieldError("model", problem),)
+        )
 
 
 class BodyTooLarge(BadRequest):
@@ -247,11 +257,15 @@ class UpstreamError(InwitError):
 
 
 class UpstreamRefused(UpstreamError):
-    """The model server will not take this conversation."""
+    """The model server will not take this conversation; `param` is what it names, if anything."""
 
     status = 422
     kind = "conversation-refused"
     title = "Conversation refused"
+
+    def __init__(self, detail: str, param: str | None = None) -> None:
+        super().__init__(detail)
+        self.param = param
 
 
 class UpstreamTimeout(UpstreamError):

@@ -473,6 +473,16 @@ async def test_bad_input_is_named_and_leaves_nothing_behind(
     assert "inwit_in_flight 0.0" in (await caller.http.get("/metrics")).text
 
 
+async def test_an_idempotency_key_is_not_ignored(make_caller: MakeCaller) -> None:
+    caller = await make_caller()
+    caller.http.headers["idempotency-key"] = "k1"
+
+    answer = await check(caller, checking())
+
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"].lower() == "idempotency-key"
+
+
 async def test_who_may_not_respond_may_not_check(make_caller: MakeCaller) -> None:
     caller = await make_caller(roles=(KeyRole.AUDIT,))
 

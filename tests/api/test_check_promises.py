@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from inwit.api.check_answer import CheckFailed, CheckResponse, check_out
 from inwit.api.check_batch import CheckBatch
 from inwit.api.litellm_guardrail import Changes, answer_of
-from inwit.bootstrap import assemble
+from inwit.bootstrap import Parts, assemble
 from inwit.decisions import Response
 from inwit.errors import InwitError
 from inwit.pipeline.background import Background
 from inwit.policy.book import PolicyBook
 from inwit.types import Action, Candidate
+from tests.fakes import FakeMeter
 from tests.pipeline.test_promises import LIMITS, SECRET, World, worlds
 
 Results = list[Response | InwitError]
@@ -26,7 +27,8 @@ async def _check(world: World, candidates: tuple[Candidate, ...], rewrite: bool)
     book = PolicyBook({"default": world.policy}, datetime.now(UTC))
     background = Background()
     limits = replace(LIMITS, max_in_flight=8)
-    pipeline = assemble(world.model, world.classifiers, world.ledger, book, limits, background)
+    parts = Parts(world.model, world.classifiers, world.ledger, FakeMeter(), background)
+    pipeline = assemble(parts, book, limits)
     batch = CheckBatch(pipeline, max_in_flight=8, deadline_ms=limits.deadline_ms)
     async with background.running():
         return await batch.check(world.call, candidates, rewrite=rewrite)
@@ -39,11 +41,13 @@ def brought(world: World) -> Candidate:
 
 
 def check(world: World, candidates: tuple[Candidate, ...], rewrite: bool) -> Results:
+    """The results; none where the whole request failed, with an error that tells nothing."""
     try:
         return asyncio.run(_check(world, candidates, rewrite))
     except Exception as error:  # noqa: BLE001  # any failure at all: what counts is what it tells
-        assert SECRET not in repr(error)
-        return []
+        told = repr(error)
+    assert SECRET not in told
+    return []
 
 
 @settings(max_examples=200, deadline=None)

@@ -25,7 +25,8 @@ from tests.streams import Event, Reader, events_in
 TOOL = {"type": "function", "function": {"name": "look_up"}}
 CALL = ToolCall("call_1", "look_up", '{"id": 7}')
 CUT = "urn:inwit:problem:cut-short"
-OWN: dict[str, Any] = {"timings_ms": {}, "receipt": {}}  # another ledger told this stream than tells it again
+# Of a ledger's own: another one told this stream than tells it again.
+OWN: dict[str, Any] = {"timings_ms": {}, "receipt": {}}
 
 
 async def rest(caller: Caller, name: str, last: str | None = None) -> httpx.Response:

@@ -67,8 +67,9 @@ async def test_a_policy_of_another_key_is_forbidden_and_not_described(
 
 async def test_metrics_are_counted_under_the_policy_that_decided(make_caller: MakeCaller) -> None:
     caller = await make_caller(FakeModel(answer=risk_of(0.9)), policies=family())
-    held = await counting(caller, 'inwit_responses_total{action="escalate",enforcement="full",policy="held"}')
-    plain = await counting(caller, 'inwit_responses_total{action="block",enforcement="full",policy="plain"}')
+    series = 'inwit_responses_total{{action="{}",enforcement="full",policy="{}"}}'
+    held = await counting(caller, series.format("escalate", "held"))
+    plain = await counting(caller, series.format("block", "plain"))
 
     await caller.respond({**ASK, "policy": "held"})
 

@@ -166,16 +166,20 @@ def test_a_pool_of_ones_own_keeps_nothing_of_its_settings_that_could_leak_the_ke
     assert [request.headers["authorization"] for request in asked] == [f"Bearer {KEY}"]
 
 
+NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
+
+
 def kinds(base: type[Exception]) -> list[type[Exception]]:
     return [base, *(each for child in base.__subclasses__() for each in kinds(child))]
 
 
 @pytest.mark.parametrize("kind", [*kinds(httpx.RequestError), TimeoutError])
 def test_every_failure_of_the_connection_is_ours(kind: type[Exception]) -> None:
-    call = Call("GET", "http://inwit", httpx.Headers(), "req_1")
+    call = Call("POST", "http://inwit", httpx.Headers(), "req_1", repeatable=False)
 
     with pytest.raises(NotReached) as raised, translated(call):
         raise kind("SECRET" if "Connect" not in kind.__name__ else "refused")
 
     assert "SECRET" not in str(raised.value)
     assert raised.value.request_id == "req_1"
+    assert raised.value.passing is (kind.__name__ in NOT_SENT)

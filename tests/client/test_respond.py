@@ -1,5 +1,6 @@
 """`respond` through the wire, by both clients."""
 
+import asyncio
 import socket
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from inwit.client import (
     Answer,
+    AsyncInwit,
     BadAnswer,
     Conflict,
     FieldError,
@@ -259,6 +261,24 @@ async def test_the_timeout_bounds_an_answer_that_drips(
 
     with pytest.raises(TimedOut):
         await client.ask("respond", ASK, timeout=0.3)
+
+
+async def test_on_asyncio_a_head_that_drips_does_not_outlast_the_timeout() -> None:
+    over = asyncio.Event()
+
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while not writer.is_closing():
+            writer.write(b"x: 1\r\n")
+            await asyncio.sleep(0.01)
+        over.set()
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with AsyncInwit(f"http://127.0.0.1:{port}", api_key=KEY, timeout=0.3) as inwit:
+            with pytest.raises(TimedOut):
+                await inwit.respond(ASK)
+        await over.wait()
 
 
 async def test_where_nobody_listens(make_client: MakeClient) -> None:

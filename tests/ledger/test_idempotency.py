@@ -157,7 +157,7 @@ class Keys(RuleBasedStateMachine):
 
 
 TestKeys = Keys.TestCase
-TestKeys.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestKeys.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
 
 
 async def test_a_lost_claim_spoils_nothing_for_the_others_in_its_commit(

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import threading
 from collections.abc import AsyncGenerator, Generator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from inwit.auth import ApiKeys
-from inwit.errors import LedgerError, SetupError
+from inwit.errors import Conflict, LedgerError, SetupError
 from inwit.ledger.database import Database
+from inwit.ledger.responses import StoredResponses
 from inwit.ledger.store import LedgerStore
-from inwit.ledger.tables import METADATA
+from inwit.ledger.tables import IDEMPOTENCY, METADATA
 from inwit.ledger.verify import verify_chain
 from inwit.types import KeyRole
+from tests.ledger.test_idempotency import wanted
 from tests.ledger.test_store import RECORD, append
 from tests.process.processes import free_port
 
@@ -101,6 +105,41 @@ async def test_keys_work_on_every_gateway(databases: list[Database]) -> None:
 
     assert principal.tenant == "acme"
     assert (await two.list())[0].revoked is not None
+
+
+async def test_one_gateway_answers_a_repeated_request(databases: list[Database]) -> None:
+    stores = [LedgerStore(database) for database in databases]
+    claims = [wanted(f"o{n}") for n in range(10)]
+    contents = {"released": b'{"text":"The moon.","tool_calls":[]}'}
+    async with stores[0].running(), stores[1].running():
+        taken = await asyncio.gather(
+            *(stores[n % 2].claim(each) for n, each in enumerate(claims)), return_exceptions=True
+        )
+        (owner,) = [claims[n].claim for n, each in enumerate(taken) if each is None]
+        for each in claims:
+            record = replace(RECORD, claim=each.claim, contents=contents)
+            if each.claim == owner:
+                await stores[1].append(record)
+            else:
+                with pytest.raises(Conflict):
+                    await stores[0].append(record)
+        answers = [await store.claim(wanted("late")) for store in stores]
+        past = sa.update(IDEMPOTENCY).values(expires=datetime.now(UTC) - timedelta(seconds=1))
+        await databases[0].write(lambda db: db.execute(past))
+        new = [await stores[0].claim(wanted("new", key=name)) for name in ("a", "b")]
+
+    assert {type(each) for each in taken} == {Conflict, type(None)}
+    assert answers == ["resp_1", "resp_1"]
+    assert new == [None, None]
+    rows = await databases[1].read(lambda db: db.execute(sa.select(IDEMPOTENCY)).all())
+    assert sorted(row.key_digest for row in rows) == ["a", "b"]
+    for database in databases:
+        stored = await StoredResponses(database).about("acme", "resp_1")
+        assert stored is not None
+        assert stored.response is not None
+        assert stored.response.output.text == "The moon."
+        assert stored.response.record.time == RECORD.time
+        assert await StoredResponses(database).about("other", "resp_1") is None
 
 
 async def test_connections_that_were_cut_meanwhile_go_unnoticed(

@@ -59,6 +59,7 @@ def peer_environment(gateway: PeerGateway) -> dict[str, str]:
         "OPENAI_BASE_URL": gateway.base_url,
         "OPENAI_API_BASE": gateway.base_url,
         "OPENAI_API_KEY": gateway.key,
+        "LIMITED_API_KEY": gateway.limited_key,
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LANGSMITH_TRACING": "false",
         "NO_PROXY": "127.0.0.1",

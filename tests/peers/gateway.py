@@ -97,10 +97,14 @@ class EchoServer(FakeServer):
 
 @dataclass(frozen=True)
 class PeerGateway:
-    """Where the gateway answers, a key for all of its policies (`plain` is its default)."""
+    """Where the gateway answers, and a key for all of its policies (the first is its default).
+
+    `limited_key` may ask once a minute.
+    """
 
     address: str
     key: str
+    limited_key: str
     process: Inwit
     model: EchoServer
 
@@ -151,8 +155,14 @@ def peer_gateway(
         "INWIT_EMBEDDED_REDIS": "1",
         **(settings or {}),
     }
-    names = " ".join(f"--policy {name}" for name in policies)
-    made = run_inwit(f"keys create --name peer --tenant acme {names} --json", data_dir, wanted)
-    with inwit("serve", data_dir, wanted) as process:
+    key, limited = (_key(data_dir, policies, wanted) for _ in range(2))
+    once = {"keys": {limited.split("_")[1]: {"requests": 1}}}
+    with inwit("serve", data_dir, {"INWIT_RATE_LIMITS": json.dumps(once), **wanted}) as process:
         address = json.loads(process.wait_for('"serving"'))["address"]
-        yield PeerGateway(address, str(json.loads(made.stdout)["key"]), process, model)
+        yield PeerGateway(address, key, limited, process, model)
+
+
+def _key(data_dir: Path, policies: Mapping[str, str], settings: Mapping[str, str]) -> str:
+    names = " ".join(f"--policy {name}" for name in policies)
+    made = run_inwit(f"keys create --name peer --tenant acme {names} --json", data_dir, settings)
+    return str(json.loads(made.stdout)["key"])

@@ -74,10 +74,11 @@ def _take(answer: Answer, piece: dict[str, Any]) -> None:
         answer.tool_calls += said.get("tool_calls") or []
 
 
-def config_of_the_page() -> dict[str, Any]:
-    """The config.yaml of docs/litellm.md, as it stands there."""
-    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    return yaml.safe_load(text)
+def config_of_the_page(which: int = 0) -> dict[str, Any]:
+    """A YAML block of docs/litellm.md, as it stands there: the whole file, or the guardrails for
+    streams with tool calls."""
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    return yaml.safe_load(blocks[which])
 
 
 def litellm_version(python: Path) -> tuple[int, ...]:

@@ -27,10 +27,7 @@ POLICIES = {
     "looking": policy_text("looking") + LOOKS,
     "toolless": policy_text("toolless").replace("tools: { weather: }\n", ""),
 }
-BUFFERED: dict[str, Any] = {
-    "streaming_transform_mode": None,
-    "streaming_buffer_until_moderated": True,
-}
+STREAMS = ["inwit", "inwit-streams"]  # the page's guardrails for streams with tool calls
 
 # By name: what differs from the guardrail of the page.
 OTHERS: dict[str, dict[str, Any]] = {
@@ -41,11 +38,11 @@ OTHERS: dict[str, dict[str, Any]] = {
         "mode": "post_call",
     },
     "toolless-buffered": {
-        **BUFFERED,
+        "streaming_transform_mode": None,
+        "streaming_buffer_until_moderated": True,
         "additional_provider_specific_params": {"policy": "toolless"},
         "mode": "post_call",
     },
-    "buffered": {**BUFFERED, "headers": {"x-inwit-changes": "block"}},
     "down": {"mode": "post_call", "api_base": DOWN},
     "down-open": {"mode": "post_call", "api_base": DOWN, "unreachable_fallback": "fail_open"},
     "down-before": {"mode": "pre_call", "api_base": DOWN},
@@ -85,6 +82,8 @@ def other(
     config = config_of_the_page()
     (ours,) = config["guardrails"]
     config["guardrails"] = [_variant(ours, name, changes) for name, changes in OTHERS.items()]
+    for each in config_of_the_page(1)["guardrails"]:
+        config["guardrails"].append(_variant(each, each["guardrail_name"], {}))
     folder = tmp_path_factory.mktemp("others")
     with litellm_proxy(peer_python, folder, inwit_gateway, config) as running:
         yield running
@@ -212,12 +211,22 @@ def test_in_a_buffered_stream_a_withheld_call_does_not_leave(other: Proxy, buffe
 
 
 def test_in_a_buffered_stream_what_would_be_masked_is_blocked(other: Proxy, buffers: None) -> None:
-    masked = other.ask(EMAIL, stream=True, guardrails=["buffered"])
-    passed = other.ask("How do tides work?", stream=True, guardrails=["buffered"])
+    masked = other.ask(EMAIL, stream=True, guardrails=STREAMS)
+    withheld = other.ask(HARM, stream=True, guardrails=STREAMS)
+    passed = other.ask("How do tides work?", stream=True, guardrails=STREAMS)
+    called = other.ask("Weather?", stream=True, tools=TOOLS, guardrails=STREAMS)
 
     assert "ana@example.org" not in masked.raw
     assert "x-inwit-changes" in masked.error
+    assert "HARM" not in withheld.raw
     assert passed.text == "How do tides work?"
+    assert called.tool_calls[0]["function"]["name"] == "weather"
+
+
+def test_beside_buffered_streams_private_data_is_still_masked(other: Proxy, buffers: None) -> None:
+    answer = other.ask(EMAIL, guardrails=STREAMS)
+
+    assert answer.text.startswith("Write to [")
 
 
 def test_in_the_pages_streams_a_call_leaves_before_its_verdict(other: Proxy) -> None:

@@ -152,12 +152,27 @@ def test_openai_raises_its_own_errors(openai: Seen, mistake: str) -> None:
     assert seen["request_id"].startswith("req_")
 
 
+def test_openai_raises_at_a_rate_limit(openai: Seen) -> None:
+    seen = openai["limited"]
+
+    assert (seen["error"], seen["status"]) == ("RateLimitError", 429)
+    assert seen["code"] == "rate_limit_exceeded"
+    assert int(seen["retry_after"]) >= 1
+
+
+def test_openai_repeats_a_request_and_gets_the_first_answer(openai: Seen) -> None:
+    first, again = openai["repeated"]
+
+    assert first == again
+
+
 def test_langchain_answers_and_streams(langchain: Seen) -> None:
     for way in ("invoked", "streamed"):
         assert langchain[way]["content"] == "How do tides work?"
         assert langchain[way]["finish_reason"] == "stop"
         assert langchain[way]["usage"]["total_tokens"] == 46
     assert langchain["invoked"]["id"].startswith("chatcmpl-resp_")
+    assert langchain["header"].startswith("resp_")
     assert langchain["async"] == {"whole": "Whole.", "parts": "In parts."}
 
 

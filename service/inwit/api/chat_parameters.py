@@ -61,6 +61,7 @@ REFUSED: Mapping[str, Refused] = {
     # What would let the model read something else than is reviewed.
     "chat_template": Refused(_PROMPT),
     "documents": Refused("passages go into `inwit.context`, where the policy looks at them", ([],)),
+    "plugins": Refused("put what you looked up into `inwit.context`", ([],)),
     "web_search_options": Refused("put what you looked up into `inwit.context`"),
     "add_generation_prompt": Refused(_PROMPT, (True,)),
     "continue_final_message": Refused(
@@ -69,6 +70,7 @@ REFUSED: Mapping[str, Refused] = {
     "add_special_tokens": Refused(_PROMPT),
     "truncate_prompt_tokens": Refused(_PROMPT),
     "truncation_side": Refused(_PROMPT),
+    "transforms": Refused(_PROMPT, ([],)),
     "prompt": Refused(_PROMPT),
     # What would show the review less than was written, or as something else.
     "include_reasoning": Refused(_WHOLE, (True,)),
@@ -100,8 +102,13 @@ REFUSED: Mapping[str, Refused] = {
     "stream_interval": Refused(_ISOLATION),
     "n_predict": Refused("use `max_completion_tokens`"),
     "store": Refused("what was released is in Inwit's ledger; the model server stores nothing"),
+    "extra_body": Refused("its fields stand in the body itself", ({},)),
     "lora": Refused(_OTHER_MODEL, ([],)),
     "lora_path": Refused(_OTHER_MODEL),
+    "adapter_id": Refused(_OTHER_MODEL),
+    "models": Refused(_OTHER_MODEL, ([],)),
+    "fallbacks": Refused(_OTHER_MODEL, ([],)),
+    "route": Refused(_OTHER_MODEL),
     # What belongs elsewhere: a policy that is not read would mean that another one decides.
     "policy": Refused(_MISPLACED),
     "context": Refused(_MISPLACED, ([],)),
@@ -114,6 +121,7 @@ REFUSED: Mapping[str, Refused] = {
     "function_call": Refused("use `tool_choice`", ("none", "auto")),
 }
 
+_SHOWN_NAME = 120
 _TEMPLATE = "chat_template_kwargs"
 # Switches of chat templates. Others could carry text into the prompt past the review.
 TEMPLATE_SWITCHES = ("enable_thinking", "thinking")
@@ -130,7 +138,7 @@ def refused(parameters: Mapping[str, Any]) -> tuple[FieldError, ...]:
         names = " and ".join(f"`{name}`" for name in TEMPLATE_SWITCHES)
         errors.append(FieldError(_TEMPLATE, f"may hold {names}, each true or false, nothing else"))
     errors += [
-        FieldError(name, "NaN and infinity are not JSON")
+        FieldError(name[:_SHOWN_NAME], "NaN and infinity are not JSON")
         for name, value in parameters.items()
         if not _is_json(value)
     ]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from opentelemetry.context import Context
 
@@ -23,9 +24,10 @@ async def live_pieces(
     work = asyncio.create_task(_respond(pipeline, call, live, trace))
     work.add_done_callback(lambda _: live.close())
     try:
-        async for piece in live.pieces():
-            if piece:
-                yield piece
+        async with aclosing(live.pieces()) as pieces:
+            async for piece in pieces:
+                if piece:
+                    yield piece
         yield await work
     finally:
         work.cancel()

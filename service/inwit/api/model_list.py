@@ -8,7 +8,7 @@ from pydantic import Field
 from inwit.api.openai_errors import OPENAI_ERRORS
 from inwit.api.schemas import Wire, example
 from inwit.bootstrap import Gateway
-from inwit.errors import FieldError, InvalidField, UpstreamUnavailable
+from inwit.errors import UnknownModel, UpstreamUnavailable
 from inwit.types import KeyRole
 
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -60,9 +60,7 @@ def router(gateway: Gateway) -> APIRouter:
         served = await _served(gateway, request)
         found = [each for each in served if each.id == model]
         if not found:
-            names = ", ".join(each.id for each in served)
-            wrong = FieldError("model", f"unknown; served: {names}")
-            raise InvalidField("There is no such model.", (wrong,))
+            raise UnknownModel(each.id for each in served)
         return found[0]
 
     return routes

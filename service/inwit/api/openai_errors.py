@@ -15,6 +15,7 @@ from inwit.errors import (
     NotFound,
     NotSupportedYet,
     RateLimited,
+    UnknownModel,
     UpstreamRefused,
 )
 
@@ -94,7 +95,7 @@ def no_route(path: str) -> NotFound:
 
 def status_of(error: InwitError) -> int:
     """The status that OpenAI gives for such an error; most are Inwit's own."""
-    if _names_unknown_model(error):
+    if isinstance(error, UnknownModel):
         return 404
     wrong = (InvalidField, NotSupportedYet, ConversationTooLong, UpstreamRefused)
     return 400 if isinstance(error, wrong) else error.status
@@ -132,7 +133,7 @@ def _type(error: InwitError) -> str:
 
 
 def _code(error: InwitError) -> str:
-    if _names_unknown_model(error):
+    if isinstance(error, UnknownModel):
         return "model_not_found"
     match error:
         case ConversationTooLong():
@@ -143,9 +144,3 @@ def _code(error: InwitError) -> str:
             return "invalid_api_key"
         case _:
             return error.kind.replace("-", "_")
-
-
-def _names_unknown_model(error: InwitError) -> bool:
-    return isinstance(error, InvalidField) and any(
-        each.field == "model" and each.problem.startswith("unknown;") for each in error.errors
-    )

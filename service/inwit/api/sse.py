@@ -65,16 +65,18 @@ class EventStream(Response):
         """Send until the chunks end or the caller is gone."""
         pump = asyncio.create_task(self._pump(send))
         watch = asyncio.create_task(_hung_up(receive))
+        end = StreamEnd.ERROR
         try:
             await asyncio.wait({pump, watch}, return_when=asyncio.FIRST_COMPLETED)
             end = pump.result() if pump.done() else StreamEnd.CALLER_GONE
         finally:
-            pump.cancel()
-            watch.cancel()
-            await asyncio.gather(pump, watch, return_exceptions=True)
-            await self._chunks.aclose()
-            self._held.close()
-        telemetry.STREAMS.labels(end.value).inc()
+            with self._held:
+                pump.cancel()
+                watch.cancel()
+                await asyncio.gather(pump, watch, return_exceptions=True)
+                await self._chunks.aclose()
+            if self._started or end is StreamEnd.CALLER_GONE:
+                telemetry.STREAMS.labels(end.value).inc()
         if end is StreamEnd.CALLER_GONE and not self._started:
             raise ClientGone("The caller hung up; its work was cancelled.")
 
@@ -113,20 +115,25 @@ class EventStream(Response):
             self._started = True
             headers = [*_HEADERS.items(), *self._headers().items()]
             raw = [(name.encode(), value.encode()) for name, value in headers]
-            await send({"type": "http.response.start", "status": 200, "headers": raw})
+            start = {"type": "http.response.start", "status": 200, "headers": raw}
+            await self._bounded(send, start)
         if chunk:
-            await self._bounded(send, {"body": chunk, "more_body": True})
+            await self._bounded(send, _body(chunk, more=True))
 
     async def _finish(self, send: Send, end: StreamEnd) -> StreamEnd:
-        await self._bounded(send, {"body": b"", "more_body": False})
+        await self._bounded(send, _body(b"", more=False))
         return end
 
-    async def _bounded(self, send: Send, body: dict[str, Any]) -> None:
+    async def _bounded(self, send: Send, message: dict[str, Any]) -> None:
         try:
             async with asyncio.timeout(self._send_s):
-                await send({"type": "http.response.body", **body})
+                await send(message)
         except TimeoutError as error:
             raise _SlowReader from error
+
+
+def _body(chunk: bytes, *, more: bool) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": chunk, "more_body": more}
 
 
 async def _hung_up(receive: Receive) -> None:

@@ -42,7 +42,7 @@ class InwitError(Exception):
     prefix, as in docs/errors.md. `detail`: what is wrong, in words. `request_id`: what to look for
     in the gateway's logs. `errors`: the fields that are wrong. `retry_after`: seconds. `problem`:
     the whole problem object. `text` and `response_id`: on an error that ended a stream, the text
-    that stood then (as reviewed as any) and the response.
+    that stood then, and the response.
     """
 
     kind: str = "internal"

@@ -27,6 +27,7 @@ from inwit.clients.transport import CONNECT_S, JsonTransport
 from inwit.errors import (
     FieldError,
     InvalidField,
+    UnknownModel,
     UpstreamError,
     UpstreamRefused,
     UpstreamTimeout,
@@ -104,9 +105,7 @@ class OpenAICompatible:
             raise UpstreamUnavailable("The model server has not been reached yet.", retry_after=2)
         wanted = name or self._model or self.capabilities.models[0]
         if wanted not in self.capabilities.models:
-            served = ", ".join(self.capabilities.models)
-            detail = "The request names a model that is not served."
-            raise InvalidField(detail, (FieldError("model", f"unknown; served: {served}"),))
+            raise UnknownModel(self.capabilities.models)
         return wanted
 
     async def generate(self, generation: Generation, draft: Draft | None = None) -> Candidate:
@@ -124,10 +123,16 @@ class OpenAICompatible:
             body["seed"] = generation.seed
         if generation.tools:
             body["tools"] = [tool.as_openai() for tool in generation.tools]
-        if draft is None:
-            candidate = candidate_of(await self._complete(body), generation.model)
-        else:
-            candidate = await self._streamed(body, generation.model, draft)
+        try:
+            if draft is None:
+                candidate = candidate_of(await self._complete(body), generation.model)
+            else:
+                candidate = await self._streamed(body, generation.model, draft)
+        except UpstreamRefused as error:
+            if error.param is None or error.param not in generation.extra:
+                raise
+            wrong = FieldError(error.param, "the model server does not take this value")
+            raise InvalidField("The model server refuses a parameter.", (wrong,)) from error
         if candidate.tool_calls and not generation.tools:
             raise UpstreamError("The model called a tool, and no tools were offered to it.")
         return candidate

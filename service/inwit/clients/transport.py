@@ -32,6 +32,7 @@ _KEEPALIVE_S = 4.0
 
 # vLLM says it in words, llama.cpp in fields; both as status 400.
 _TOO_LONG = re.compile(rb"context (?:length|size|window)|exceed_context_size")
+_PARAM = re.compile(rb'"param":\s*"([a-z_]{1,64})"')
 _SECONDS = re.compile(r"[0-9]{1,3}")
 _CONTEXT = re.compile(
     rb"context (?:length|size|window)(?: is|:)?\D{0,20}(\d{1,9})|\"n_ctx\":\s*(\d{1,9})"
@@ -209,9 +210,12 @@ class JsonTransport:
                 f"The {self._what} refuses Inwit's credentials ({self._key_setting})."
             )
         if status in (400, 422):
+            named = _PARAM.search(raw)
             return UpstreamRefused(
                 f"The {self._what} refuses this conversation: its chat template may not take "
-                "these roles in this order, or its settings not this length of answer."
+                "these roles in this order, or its settings not this length of answer or a "
+                "parameter of the request.",
+                named[1].decode() if named else None,
             )
         return UpstreamError(f"The {self._what} answered {status}.")
 

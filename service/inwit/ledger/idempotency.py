@@ -20,6 +20,30 @@ _KEPT = timedelta(hours=24)
 _LONGEST_WAIT_S = 10.0  # that a repeat is told, while the first is being worked on
 _COLUMNS = IDEMPOTENCY.c
 
+# Built once: building a statement costs more than running it.
+_SAME_KEY = (
+    _COLUMNS.tenant == sa.bindparam("the_tenant"),
+    _COLUMNS.key_digest == sa.bindparam("the_key"),
+)
+_OWNED = (
+    *_SAME_KEY,
+    _COLUMNS.owner == sa.bindparam("the_owner"),
+    _COLUMNS.response_id.is_(None),
+)
+_FIND = sa.select(IDEMPOTENCY).where(*_SAME_KEY)
+_INSERT = sa.insert(IDEMPOTENCY)
+_REMOVE = sa.delete(IDEMPOTENCY).where(*_SAME_KEY)
+_COMPLETE = sa.update(IDEMPOTENCY).where(*_OWNED).values(response_id=sa.bindparam("the_response"))
+_RELEASE = sa.delete(IDEMPOTENCY).where(*_OWNED)
+_SWEEP = sa.delete(IDEMPOTENCY).where(
+    sa.tuple_(_COLUMNS.tenant, _COLUMNS.key_digest).in_(
+        sa.select(_COLUMNS.tenant, _COLUMNS.key_digest)
+        .where(_COLUMNS.expires <= sa.bindparam("now"))
+        .order_by(_COLUMNS.expires)
+        .limit(sa.bindparam("most"))
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -37,7 +61,8 @@ def take(connection: sa.Connection, wanted: Wanted, now: datetime) -> str | None
         Conflict: another request holds the key, and its lease is not over.
         InvalidField: the key stands for another request.
     """
-    row = connection.execute(sa.select(IDEMPOTENCY).where(*_same_key(wanted.claim))).first()
+    key = _key(wanted.claim)
+    row = connection.execute(_FIND, key).first()
     if row is not None and _aware(row.expires) > now:
         if row.request_digest != wanted.request_digest:
             problem = "it stood for another request before; take a new key for a new request"
@@ -47,8 +72,9 @@ def take(connection: sa.Connection, wanted: Wanted, now: datetime) -> str | None
             return row.response_id
         if _aware(row.lease_until) > now:
             raise _held(_aware(row.created), _aware(row.lease_until), now)
-    connection.execute(sa.delete(IDEMPOTENCY).where(*_same_key(wanted.claim)))
-    connection.execute(sa.insert(IDEMPOTENCY), _row(wanted, now))
+    if row is not None:
+        connection.execute(_REMOVE, key)
+    connection.execute(_INSERT, _row(wanted, now))
     return None
 
 
@@ -58,8 +84,8 @@ def complete(connection: sa.Connection, claim: Claim, response_id: str) -> None:
     Raises:
         Conflict: the claim is lost: its lease was over, and another request took the key.
     """
-    change = sa.update(IDEMPOTENCY).where(*_owned(claim)).values(response_id=response_id)
-    if connection.execute(change).rowcount != 1:
+    change = {**_owned(claim), "the_response": response_id}
+    if connection.execute(_COMPLETE, change).rowcount != 1:
         raise Conflict(
             "Another request with this idempotency key took over, since this one took longer than "
             "it may; nothing was recorded or released.",
@@ -69,19 +95,12 @@ def complete(connection: sa.Connection, claim: Claim, response_id: str) -> None:
 
 def release(connection: sa.Connection, claim: Claim) -> None:
     """Let the key go, where no decision of its owner is recorded."""
-    connection.execute(sa.delete(IDEMPOTENCY).where(*_owned(claim)))
+    connection.execute(_RELEASE, _owned(claim))
 
 
 def sweep(connection: sa.Connection, most: int, now: datetime) -> None:
     """Remove keys that are over, the oldest first, `most` of them."""
-    key = sa.tuple_(_COLUMNS.tenant, _COLUMNS.key_digest)
-    oldest = (
-        sa.select(_COLUMNS.tenant, _COLUMNS.key_digest)
-        .where(_COLUMNS.expires <= now)
-        .order_by(_COLUMNS.expires)
-        .limit(most)
-    )
-    connection.execute(sa.delete(IDEMPOTENCY).where(key.in_(oldest)))
+    connection.execute(_SWEEP, {"now": now, "most": most})
 
 
 def _held(created: datetime, lease_until: datetime, now: datetime) -> Conflict:
@@ -105,12 +124,12 @@ def _row(wanted: Wanted, now: datetime) -> dict[str, object]:
     }
 
 
-def _same_key(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
-    return _COLUMNS.tenant == claim.tenant, _COLUMNS.key_digest == claim.key_digest
+def _key(claim: Claim) -> dict[str, str]:
+    return {"the_tenant": claim.tenant, "the_key": claim.key_digest}
 
 
-def _owned(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
-    return *_same_key(claim), _COLUMNS.owner == claim.owner, _COLUMNS.response_id.is_(None)
+def _owned(claim: Claim) -> dict[str, str]:
+    return {**_key(claim), "the_owner": claim.owner}
 
 
 def _aware(moment: datetime) -> datetime:

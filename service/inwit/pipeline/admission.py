@@ -21,6 +21,8 @@ from inwit.policy.policy import Policy, StreamMode
 from inwit.telemetry import StageTimer
 from inwit.types import Call, Enforcement, Generation, Message, Verdict
 
+_OF_TOOLS = ("tool_choice", "parallel_tool_calls")  # vLLM takes neither without tools
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -82,7 +84,8 @@ class Job:
 
     def rewriting(self, messages: tuple[Message, ...]) -> Generation:
         """The order for a rewrite: of text only, whatever tools were offered before."""
-        return replace(self.generation, messages=messages, tools=())
+        extra = {key: each for key, each in self.generation.extra.items() if key not in _OF_TOOLS}
+        return replace(self.generation, messages=messages, tools=(), extra=extra)
 
 
 def admit(

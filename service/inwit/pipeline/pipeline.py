@@ -109,18 +109,13 @@ class Pipeline:
         """
         with self._releasing(call.claim):
             job = admit(call, self._policies.current, self._model, self._limits, live)
-            try:
-                draft = await self._generate(job)
-                first = draft.flagged or await self._reviewer.review(draft.subject, draft.candidate)
-                outcome = await self._rewrite(job, draft.subject, first)
-                output = act(job.policy, outcome.decision, outcome.candidate, call.messages)
-                record = self._record_of(job, outcome, output)
-                receipt = await self._record(job, record)
-            except BaseException as error:
-                self._cut(job, error)
-                if isinstance(error, asyncio.CancelledError):  # or giving up would cost nothing
-                    self._spend(job, job.generation.max_tokens)
-                raise
+        with self._settling(job):
+            draft = await self._generate(job)
+            first = draft.flagged or await self._reviewer.review(draft.subject, draft.candidate)
+            outcome = await self._rewrite(job, draft.subject, first)
+            output = act(job.policy, outcome.decision, outcome.candidate, call.messages)
+            record = self._record_of(job, outcome, output)
+            receipt = await self._record(job, record)
         self._shadows.judge(draft.subject, first)
         return self._release(job, record, output, receipt)
 
@@ -179,6 +174,18 @@ class Pipeline:
             if claim is not None:
                 self._ledger.release(claim)
             raise
+
+    @contextmanager
+    def _settling(self, job: Job) -> Generator[None]:
+        """A request that ends before its decision: what left is recorded, and giving up costs."""
+        with self._releasing(job.call.claim):
+            try:
+                yield
+            except BaseException as error:
+                self._cut(job, error)
+                if isinstance(error, asyncio.CancelledError):
+                    self._spend(job, job.generation.max_tokens)
+                raise
 
     async def _generate(self, job: Job) -> Drafted:
         """Generate, with the input stage and, by policy, the windows of a stream beside it."""

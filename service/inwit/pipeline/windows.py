@@ -35,7 +35,7 @@ log = structlog.get_logger()
 Append = Callable[[AnyRecord], Awaitable[Receipt]]
 
 _RELEASED = (Action.ALLOW, Action.REDACT)
-_CUT_REVIEW_S = 10.0
+_CUT_REVIEW_S = 4.0  # less than a shutdown waits: the entry is still written then
 _MASKED_STEP = 160  # code points between two looks for private data; more as the text grows
 
 
@@ -130,12 +130,8 @@ class Windows:
     async def cut(self, subject: Subject, origin: Origin, live: Live, reason: CutReason) -> None:
         """Record that a stream ended before its decision, with a review of what left unreviewed."""
         try:
-            sent, round_ = live.sent, None
-            if origin.enforcement is Enforcement.AUDIT_ONLY:
-                ends = asyncio.get_running_loop().time() + _CUT_REVIEW_S
-                aside = replace(subject, ends=ends, timer=StageTimer(observe=False))
-                candidate = Candidate(sent, origin.model)
-                round_ = await self._reviewer.review(aside, candidate, window=True)
+            sent = live.sent
+            round_ = await self._look_back(subject, origin, sent)
             contents = {"released": json.dumps({"text": sent}).encode()}
             now = datetime.now(UTC)
             await self._append(CutRecord(origin, now, reason, len(sent), round_, contents))
@@ -143,6 +139,18 @@ class Windows:
             log.error("cut_not_recorded", response=origin.response_id, kind=error.kind)
         telemetry.CUTS.labels(origin.policy.name, reason.value).inc()
         log.warning("cut_short", response=origin.response_id, reason=reason.value)
+
+    async def _look_back(self, subject: Subject, origin: Origin, sent: str) -> Round | None:
+        """Review what left unreviewed; None where nothing did, or no judge answers in time."""
+        if origin.enforcement is not Enforcement.AUDIT_ONLY:
+            return None
+        ends = asyncio.get_running_loop().time() + _CUT_REVIEW_S
+        aside = replace(subject, ends=ends, timer=StageTimer(observe=False))
+        try:
+            return await self._reviewer.review(aside, Candidate(sent, origin.model), window=True)
+        except InwitError as error:
+            log.warning("cut_not_reviewed", response=origin.response_id, kind=error.kind)
+            return None
 
 
 def _input_blocks(subject: Subject) -> bool:

@@ -44,6 +44,13 @@ def streamed(model: ChatOpenAI, text: str) -> dict[str, Any]:
     return told(whole)
 
 
+def headers(text: str) -> str | None:
+    """The response's id, which LangChain leaves out of streams: from the headers."""
+    model = ChatOpenAI(model="fake-model", include_response_headers=True)
+    found = [chunk.response_metadata.get("headers", {}) for chunk in model.stream(text)]
+    return next((each["x-inwit-response"] for each in found if each), None)
+
+
 def tools(model: ChatOpenAI) -> dict[str, Any]:
     bound = model.bind_tools([weather], tool_choice="auto", strict=True)
     asked = HumanMessage("What is the weather in Paris?")
@@ -89,6 +96,7 @@ def main() -> None:
     seen = {
         "invoked": told(model.invoke("How do tides work?")),
         "streamed": streamed(model, "How do tides work?"),
+        "header": headers("How do tides work?"),
         "blocked": told(model.invoke("HARM")),
         "held": told(held.invoke("HARM")),
         "streamed_blocked": streamed(model, "HARM"),

@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -176,9 +177,25 @@ def failure(attempt: Callable[[], Any]) -> dict[str, Any] | None:
             "error": type(error).__name__,
             "status": error.status_code,
             "request_id": error.request_id,
+            "retry_after": error.response.headers.get("retry-after"),
             **{name: (error.body or {}).get(name) for name in kept},
         }
     return None
+
+
+def limited(client: openai.OpenAI) -> dict[str, Any] | None:
+    """A key that may ask once a minute asks twice."""
+    once = client.with_options(api_key=os.environ["LIMITED_API_KEY"])
+    ask = {"model": "fake-model", "messages": said("Hi")}
+    failure(lambda: once.chat.completions.create(**ask))
+    return failure(lambda: once.chat.completions.create(**ask))
+
+
+def repeated(client: openai.OpenAI) -> list[str]:
+    """The client's own retries carry the same header, so they are answered once."""
+    key = {"Idempotency-Key": f"order-{openai.__version__}"}
+    ask = {"model": "fake-model", "messages": said("Once."), "extra_headers": key}
+    return [client.chat.completions.create(**ask).id for _ in range(2)]
 
 
 def models(client: openai.OpenAI) -> dict[str, Any]:
@@ -213,6 +230,8 @@ def main() -> None:
             "parsed_but_blocked": parsed_but_blocked(client),
             "broken_off": broken_off(client),
             "errors": errors(client),
+            "limited": limited(client),
+            "repeated": repeated(client),
             "models": models(client),
             "async": asyncio.run(asynchronous()),
         }
