@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes import Behaviour, FakeServer
+from tests.fakes_server import Behaviour, FakeServer
 
 _TOLD = re.compile(r"risk=([01]\.\d+)")
 

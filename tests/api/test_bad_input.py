@@ -49,7 +49,8 @@ BODIES: dict[str, tuple[bytes | dict[str, Any], int, str]] = {
     "unknown field inside": ({"messages": [{**_HI, "colour": 1}]}, 422, "messages[0].colour"),
     "unknown policy": ({"messages": [_HI], "policy": "nope"}, 422, "policy"),
     "a list": (b"[]", 422, "(body)"),
-    "stream": ({"messages": [_HI], "stream": True}, 501, "stream"),
+    "callback": ({"messages": [_HI], "callback_url": "https://a.example"}, 501, "callback_url"),
+    "no stream": ({"messages": [_HI], "stream": "often"}, 422, "stream"),
     "tools": ({"messages": [_HI], "tools": [{"type": "function"}]}, 422, "tools[0].function"),
     "metadata of numbers": ({"messages": [_HI], "metadata": {"a": 1}}, 422, "metadata.a"),
     "no tokens": ({"messages": [_HI], "max_tokens": 0}, 422, "max_tokens"),
@@ -106,15 +107,6 @@ async def test_a_body_that_grows_past_the_limit_is_cut_off(make_caller: MakeCall
 
     assert answer.status_code == 413
     assert sent < 80
-
-
-async def test_an_idempotency_key_is_refused_and_not_ignored(make_caller: MakeCaller) -> None:
-    caller = await make_caller()
-
-    answer = await caller.respond(**{"idempotency-key": "k1"})
-
-    assert answer.status_code == 501
-    assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
 
 
 async def test_text_parts_are_joined(make_caller: MakeCaller) -> None:

@@ -17,7 +17,8 @@ from inwit.errors import (
 from inwit.types import KeyRole
 from tests.api.chats import CHAT, PATH, SAID, WEATHER, chat, refusal_in
 from tests.conftest import MakeCaller
-from tests.fakes import MODEL, FakeLedger, FakeModel, FakeServer
+from tests.fakes import MODEL, FakeLedger, FakeModel
+from tests.fakes_server import FakeServer
 
 
 async def test_a_tool_that_the_policy_does_not_permit_is_named(make_caller: MakeCaller) -> None:

@@ -2,74 +2,31 @@
 
 import asyncio
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-import httpx
 import pytest
 import sqlalchemy as sa
 
-from inwit.errors import LedgerError, UpstreamUnavailable
+from inwit.errors import LedgerError
 from inwit.ledger.tables import ENTRIES
 from inwit.policy.policy import Policy
 from inwit.types import Action, KeyRole
+from tests.api.checking import (
+    EMAIL,
+    HARM,
+    KIND,
+    LOOK_UP,
+    Reader,
+    calling,
+    check,
+    checking,
+    message,
+)
 from tests.api.evidence import counting, entry
-from tests.conftest import ASK, LIMITS, Caller, MakeCaller
+from tests.conftest import ASK, LIMITS, MakeCaller
 from tests.fakes import FakeClassifiers, FakeLedger, FakeModel, distribution, naming, risk_of
 from tests.fakes_policies import compiled
-
-HARM = "HARM-1a"
-KIND = "The moon pulls the sea."
-EMAIL = "Write to ana@example.org."
-LOOK_UP = {"type": "function", "function": {"name": "look_up"}}
-
-
-def checking(candidate: Any = KIND, **fields: Any) -> dict[str, Any]:
-    return {**ASK, "candidate": candidate, **fields}
-
-
-def message(content: str | None = KIND, **fields: Any) -> dict[str, Any]:
-    return {"role": "assistant", "content": content, **fields}
-
-
-def calling(name: str = "look_up", arguments: str = "{}") -> dict[str, Any]:
-    function = {"name": name, "arguments": arguments}
-    return message(None, tool_calls=[{"id": "c1", "type": "function", "function": function}])
-
-
-async def check(caller: Caller, body: dict[str, Any]) -> httpx.Response:
-    return await caller.http.post("/v1/check", json=body)
-
-
-@dataclass
-class Reader(FakeModel):
-    """A conscience that reads: HARM is a risk, and HANG keeps it from an answer."""
-
-    under_way: int = 0
-    most: int = 0
-    wanted: int = 0
-    reached: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def until(self, under_way: int) -> None:
-        """Wait until so many reviews are under way at once."""
-        self.wanted = under_way
-        async with asyncio.timeout(20):
-            await self.reached.wait()
-
-    async def next_token(self, messages: Any, model: str, tenant: str) -> Any:
-        read = "".join(turn.content for turn in messages)
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
-        if self.wanted and self.under_way >= self.wanted:
-            self.reached.set()
-        try:
-            await asyncio.sleep(0)
-            if "HANG" in read:
-                await asyncio.Event().wait()
-        finally:
-            self.under_way -= 1
-        self.answer = risk_of(0.95 if "HARM" in read else 0.05)
-        return await super().next_token(messages, model, tenant)
 
 
 async def test_what_passes_may_leave_as_it_is_and_nothing_is_generated(
@@ -253,126 +210,6 @@ async def test_the_input_stage_and_passages_hold_as_for_a_response(
     assert body["context"][0]["used"] is False
 
 
-MANY = [f"{HARM}-{n}" if n % 3 == 0 else f"Fine {n}." for n in range(64)]
-
-
-async def test_many_candidates_are_answered_and_recorded_each_in_order(
-    make_caller: MakeCaller,
-) -> None:
-    caller = await make_caller(Reader())
-
-    answer = await check(caller, {**ASK, "candidates": MANY})
-
-    results = answer.json()["results"]
-    assert HARM not in answer.text
-    assert len({each["receipt"]["sequence"] for each in results}) == 64
-    for text, result in zip(MANY, results, strict=True):
-        may_leave: dict[str, Any] = {"content": text, "tool_calls": []}
-        assert result["output"] == (None if HARM in text else may_leave)
-        story = await entry(caller, result)
-        assert story.contents["candidate"]["text"] == text
-
-
-async def test_texts_and_messages_may_stand_side_by_side(make_caller: MakeCaller) -> None:
-    caller = await make_caller(Reader())
-
-    body = (await check(caller, {**ASK, "candidates": [KIND, message(HARM)]})).json()
-
-    assert [each["status"] for each in body["results"]] == ["passed", "withheld"]
-
-
-async def test_a_batch_works_on_eight_at_once(make_caller: MakeCaller) -> None:
-    model = Reader()
-    caller = await make_caller(model, limits=replace(LIMITS, max_in_flight=100))
-
-    await check(caller, {**ASK, "candidates": MANY})
-
-    assert model.most == 8
-    assert "inwit_in_flight 0.0" in (await caller.http.get("/metrics")).text
-
-
-async def test_where_few_places_are_free_a_batch_takes_longer_and_is_not_refused(
-    make_caller: MakeCaller,
-) -> None:
-    model = Reader()
-    caller = await make_caller(model, limits=replace(LIMITS, max_in_flight=3))
-
-    answer = await check(caller, {**ASK, "candidates": MANY})
-
-    assert len(answer.json()["results"]) == 64
-    assert model.most == 3
-
-
-async def test_batches_leave_places_to_others(make_caller: MakeCaller) -> None:
-    """Of 256 places, all batches together work ahead in 64, and in one more each."""
-    model = Reader()
-    caller = await make_caller(model, limits=replace(LIMITS, max_in_flight=256))
-    batch = {**ASK, "candidates": ["HANG"] * 8}
-    batches = [asyncio.create_task(check(caller, batch)) for _ in range(20)]
-    await model.until(64 + 20)
-
-    one_more = await check(caller, checking())
-
-    assert one_more.json()["status"] == "passed"
-    assert model.most == 64 + 20 + 1
-    for each in batches:
-        each.cancel()
-    await asyncio.gather(*batches, return_exceptions=True)
-
-
-@dataclass
-class Forgetful(FakeLedger):
-    """A ledger that cannot take candidates with LOST in them."""
-
-    async def append(self, record: Any) -> Any:
-        if b"LOST" in record.contents["candidate"]:
-            raise LedgerError("The ledger is away.", retry_after=2)
-        return await super().append(record)
-
-
-async def test_a_candidate_that_fails_keeps_the_others_and_has_no_output(
-    make_caller: MakeCaller,
-) -> None:
-    caller = await make_caller(Reader(), ledger=Forgetful())
-
-    answer = await check(caller, {**ASK, "candidates": [KIND, "LOST", HARM]})
-
-    first, lost, last = answer.json()["results"]
-    assert answer.status_code == 200
-    assert (first["status"], last["status"]) == ("passed", "withheld")
-    assert lost.keys() == {"error"}
-    assert lost["error"]["type"] == "urn:inwit:problem:not-recorded"
-    assert lost["error"]["request_id"] == answer.headers["x-request-id"]
-    assert "LOST" not in answer.text
-
-
-async def test_where_all_fail_the_request_fails(make_caller: MakeCaller) -> None:
-    caller = await make_caller(Reader(), ledger=Forgetful())
-
-    answer = await check(caller, {**ASK, "candidates": ["LOST", "LOST too"]})
-
-    assert answer.status_code == 503
-    assert answer.headers["retry-after"] == "2"
-    assert answer.headers["content-type"] == "application/problem+json"
-
-
-@dataclass
-class Away(FakeModel):
-    """A model server that was never reached."""
-
-    def resolve(self, name: str | None) -> str:
-        raise UpstreamUnavailable("The model server has not been reached yet.", retry_after=5)
-
-
-async def test_a_model_server_that_is_away_is_a_503(make_caller: MakeCaller) -> None:
-    caller = await make_caller(Away())
-
-    answer = await check(caller, {**ASK, "candidates": [KIND, KIND]})
-
-    assert answer.status_code == 503
-    assert answer.headers["retry-after"] == "5"
-
-
 async def test_a_deadline_that_ends_the_review_is_no_verdict(make_caller: MakeCaller) -> None:
     trusting = compiled(on_review_failure="allow")
     caller = await make_caller(Reader(), policies=(trusting,))
@@ -381,35 +218,6 @@ async def test_a_deadline_that_ends_the_review_is_no_verdict(make_caller: MakeCa
 
     assert answer.status_code == 504
     assert answer.json()["type"] == "urn:inwit:problem:upstream-timeout"
-
-
-async def test_the_deadline_is_one_for_all_candidates(make_caller: MakeCaller) -> None:
-    trusting = compiled(on_review_failure="allow")
-    caller = await make_caller(
-        Reader(), policies=(trusting,), limits=replace(LIMITS, max_in_flight=2)
-    )
-    candidates = [KIND, *["HANG"] * 9, HARM]
-
-    async with asyncio.timeout(5):
-        answer = await check(caller, {**ASK, "candidates": candidates, "deadline_ms": 300})
-
-    first, *others = answer.json()["results"]
-    assert first["status"] == "passed"
-    assert [each["error"]["status"] for each in others] == [504] * 10
-
-
-async def test_a_caller_that_hangs_up_stops_every_check(make_caller: MakeCaller) -> None:
-    model = Reader()
-    caller = await make_caller(model, limits=replace(LIMITS, max_in_flight=100))
-    request = asyncio.create_task(check(caller, {**ASK, "candidates": ["HANG"] * 20}))
-    await model.until(8)
-
-    request.cancel()
-    await asyncio.gather(request, return_exceptions=True)
-
-    assert model.under_way == 0
-    assert model.most == 8
-    assert "inwit_in_flight 0.0" in (await caller.http.get("/metrics")).text
 
 
 async def test_past_the_limit_of_requests_in_flight_a_check_is_refused(

@@ -15,7 +15,7 @@ from inwit.ledger.verify import verify_chain
 from inwit.policy.policy import Policy
 from inwit.types import Action
 from tests.conftest import LIMITS, MakeCaller
-from tests.fakes import Behaviour, FakeServer
+from tests.fakes_server import Behaviour, FakeServer
 
 SECRET = "CANDIDATE-7f3a"
 BEHAVIOURS: tuple[Behaviour, ...] = get_args(Behaviour)

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from inwit.api.live import live_pieces
 from inwit.api.middleware import RequestContext
 from inwit.api.sse import EventStream, event
-from inwit.bootstrap import assemble
+from inwit.bootstrap import Parts, assemble
 from inwit.decisions import CutRecord, Response
 from inwit.errors import ClientGone, InwitError, UpstreamError
 from inwit.pipeline.background import Background
@@ -26,7 +26,7 @@ from inwit.pipeline.streaming import Live
 from inwit.policy.book import PolicyBook
 from inwit.types import Call, Message, Principal
 from tests.conftest import LIMITS
-from tests.fakes import FakeClassifiers, FakeLedger, FakeModel
+from tests.fakes import FakeClassifiers, FakeLedger, FakeMeter, FakeModel
 from tests.fakes_policies import compiled
 
 NEVER, AT_ONCE = 60.0, 0.001  # seconds
@@ -328,7 +328,8 @@ CALL = Call(Principal("k", "acme", ("default",), frozenset()), (Message("user", 
 def pipeline(model: FakeModel, ledger: FakeLedger, background: Background) -> Pipeline:
     policy = compiled(stream={"mode": "audit_only"}, redact=None)
     book = PolicyBook({"default": policy}, policy_time())
-    return assemble(model, FakeClassifiers(), ledger, book, LIMITS, background)
+    parts = Parts(model, FakeClassifiers(), ledger, FakeMeter(), background)
+    return assemble(parts, book, LIMITS)
 
 
 def policy_time() -> Any:

@@ -386,8 +386,8 @@ async def test_the_same_on_asyncio() -> None:
 
 def test_a_stream_is_over_after_an_error() -> None:
     def broken(_request: httpx.Request) -> httpx.Response:
-        body = ERROR + b"".join(deltas("late")) + DECISION + END
-        return httpx.Response(200, headers=EVENT_STREAM, content=body)
+        late = ERROR + b"".join(deltas("late")) + DECISION + END
+        return httpx.Response(200, headers=EVENT_STREAM, content=late)
 
     with (
         httpx.Client(transport=httpx.MockTransport(broken)) as http,
@@ -395,7 +395,6 @@ def test_a_stream_is_over_after_an_error() -> None:
     ):
         with pytest.raises(Unavailable):
             next(stream)
-        assert list(stream) == []
-        assert stream.text == ""
+        assert (list(stream), stream.text) == ([], "")
         with pytest.raises(RuntimeError, match="no answer before its end"):
             _ = stream.answer

@@ -15,7 +15,8 @@ from inwit.errors import (
     UpstreamUnavailable,
 )
 from inwit.types import Generation, Message, TokenScore
-from tests.fakes import MODEL, Behaviour, FakeServer
+from tests.fakes import MODEL
+from tests.fakes_server import Behaviour, FakeServer
 
 ASKED = (Message("user", "How do tides work?"),)
 GENERATION = Generation(ASKED, MODEL, 64, "acme", temperature=0.5, seed=7)

@@ -1,7 +1,4 @@
-"""What callers may use in a minute, and when those who have used it up may come back.
-
-Without Redis here: tests/process/test_rate_limits.py has it.
-"""
+"""What callers may use in a minute; on a real Redis in tests/process/test_rate_limits.py."""
 
 import asyncio
 import math

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes import Behaviour, FakeServer
+from tests.fakes_server import Behaviour, FakeServer
 from tests.process.processes import Inwit, inwit, run_inwit
 
 HARM = "HARM"

@@ -15,7 +15,7 @@ import yaml
 
 from inwit.policy.loader import PACKAGED
 from tests.conftest import ASK
-from tests.fakes import FakeServer
+from tests.fakes_server import FakeServer
 from tests.process.processes import Inwit, inwit, run_inwit
 from tests.streams import Event, Reader, events_in
 

@@ -18,8 +18,8 @@ from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.policies import read
 from tests.clients.test_redis import valkey, wait_for
 from tests.conftest import ASK
-from tests.fakes import FakeServer
 from tests.fakes_policy_folder import policy_text, write_policies
+from tests.fakes_server import FakeServer
 from tests.process.processes import Inwit, free_port, inwit, run_inwit
 
 pytestmark = pytest.mark.process

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.conftest import ASK
-from tests.fakes import FakeServer
+from tests.fakes_server import FakeServer
 from tests.process.processes import Inwit, inwit, make_key, run_inwit
 
 pytestmark = pytest.mark.process

@@ -313,8 +313,8 @@ class Pipeline:
         self._background.start(self._meter.spend(job.call.principal, tokens), "spend")
 
     def _cut(self, job: Job, error: BaseException) -> None:
-        """A stream of which text has left ends without its decision: that is recorded."""
-        if job.live is not None and job.live.length:
+        """A stream of which text was to leave ends without its decision: that is recorded."""
+        if job.live is not None and job.live.announced:
             subject = job.subject(None, False)
             work = self._windows.cut(subject, job.origin, job.live, cut_reason(error))
             self._background.start(work, "cut")

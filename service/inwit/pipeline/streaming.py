@@ -77,6 +77,7 @@ class Live:
         self._waiting: asyncio.Queue[str | None] = asyncio.Queue()
         self._sent: list[str] = []
         self.length = 0  # of what was sent, in code points
+        self.announced = False  # the ledger was told that text is about to leave
         self.windows = 0
         self.usage = Usage()
         self.response_id = ""

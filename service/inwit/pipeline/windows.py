@@ -36,7 +36,7 @@ Append = Callable[[AnyRecord], Awaitable[Receipt]]
 
 _RELEASED = (Action.ALLOW, Action.REDACT)
 _CUT_REVIEW_S = 4.0  # less than a shutdown waits: the entry is still written then
-_MASKED_STEP = 160  # code points between two looks for private data; more as the text grows
+_MASKED_STEP = 40  # code points between two looks for private data; more as the text grows
 
 
 class Windows:
@@ -102,6 +102,7 @@ class Windows:
     async def _release(self, origin: Origin, round_: Round, text: str, live: Live) -> None:
         start, end = live.length, live.length + len(text)
         contents = {"released": json.dumps({"text": text}).encode()}
+        live.announced = True
         await self._append(WindowRecord(origin, datetime.now(UTC), start, end, round_, contents))
         live.send(text)
 
@@ -109,23 +110,22 @@ class Windows:
         self, subject: Subject, origin: Origin, written: Written, live: Live
     ) -> None:
         """Send as it comes, once it is recorded that this stream is sent unreviewed."""
-        await written.reach(1)
-        if not written.length or _input_blocks(subject):
+        if _input_blocks(subject):
             return
-        await self._append(WindowRecord(origin, datetime.now(UTC), 0, None, None, {}))
-        telemetry.RELEASED_BEFORE_REVIEW.labels(subject.policy.name).inc()
-        if subject.policy.redact is None:
-            while not written.ended:
-                live.send(written.fresh())
-                await written.reach(live.length + 1)
-            return
-        step = _MASKED_STEP
-        while await written.reach(written.length + step):
-            text = written.candidate().text
-            fresh = live.unsent(leaving(subject.policy, text, len(text), subject.messages))
+        masks, step = subject.policy.redact is not None, 1
+        while await written.reach(written.length + step if masks else live.length + 1):
+            if masks:
+                text = written.candidate().text
+                fresh = live.unsent(leaving(subject.policy, text, len(text), subject.messages))
+                step = max(_MASKED_STEP, written.length // 20)
+            else:
+                fresh = written.fresh()
+            if fresh and not live.announced:
+                live.announced = True
+                await self._append(WindowRecord(origin, datetime.now(UTC), 0, None, None, {}))
+                telemetry.RELEASED_BEFORE_REVIEW.labels(subject.policy.name).inc()
             if fresh:
                 live.send(fresh)
-            step = max(_MASKED_STEP, written.length // 20)
 
     async def cut(self, subject: Subject, origin: Origin, live: Live, reason: CutReason) -> None:
         """Record that a stream ended before its decision, with a review of what left unreviewed."""
@@ -142,7 +142,7 @@ class Windows:
 
     async def _look_back(self, subject: Subject, origin: Origin, sent: str) -> Round | None:
         """Review what left unreviewed; None where nothing did, or no judge answers in time."""
-        if origin.enforcement is not Enforcement.AUDIT_ONLY:
+        if origin.enforcement is not Enforcement.AUDIT_ONLY or not sent:
             return None
         ends = asyncio.get_running_loop().time() + _CUT_REVIEW_S
         aside = replace(subject, ends=ends, timer=StageTimer(observe=False))
