@@ -1,6 +1,7 @@
 """Claims of idempotency keys: one owner at a time, one decision for ever."""
 
 import asyncio
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -208,13 +209,19 @@ async def test_a_commit_that_fails_completes_no_claim(database: Database) -> Non
         assert await store.claim(wanted("o2")) is None
 
 
-async def test_a_claim_whose_caller_went_is_let_go(database: Database) -> None:
-    store = LedgerStore(database)
+@pytest.mark.parametrize("turns", [1, 20])
+async def test_a_claim_whose_caller_went_is_let_go(database: Database, turns: int) -> None:
+    """Before its commit has begun, and while it is under way."""
+    release, store = threading.Event(), LedgerStore(database)
+    blocked = asyncio.create_task(database.write(lambda _: release.wait(20)))
     async with store.running():
         gone = asyncio.create_task(store.claim(wanted("o1")))
-        await asyncio.sleep(0)
+        for _ in range(turns):
+            await asyncio.sleep(0)
         gone.cancel()
         await asyncio.gather(gone, return_exceptions=True)
+        release.set()
+        await blocked
 
         assert await store.claim(wanted("o2")) is None
 

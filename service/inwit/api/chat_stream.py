@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,17 +65,18 @@ async def chat_events(
 ) -> AsyncGenerator[bytes]:
     """The events of one answer: its role, its text, its tool calls, how it ended, `[DONE]`."""
     begun = False
-    async for piece in live_pieces(pipeline, call, chunks.live, trace):
-        if not begun:
-            begun = True
-            yield chunks.opening()
-        if isinstance(piece, Response):
-            sent = piece.record.sent
-            length, retracted = (sent.length, sent.retracted) if sent else (0, False)
-            for each in ending(to_wire(piece), length, retracted, chunks):
-                yield each
-        else:
-            yield chunks.delta({"content": piece})
+    async with aclosing(live_pieces(pipeline, call, chunks.live, trace)) as pieces:
+        async for piece in pieces:
+            if not begun:
+                begun = True
+                yield chunks.opening()
+            if isinstance(piece, Response):
+                sent = piece.record.sent
+                length, retracted = (sent.length, sent.retracted) if sent else (0, False)
+                for each in ending(to_wire(piece), length, retracted, chunks):
+                    yield each
+            else:
+                yield chunks.delta({"content": piece})
 
 
 async def chat_events_again(answer: RespondResponse, chunks: Chunks) -> AsyncGenerator[bytes]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 
 from opentelemetry.context import Context
 
@@ -22,13 +23,14 @@ async def respond_events(
 ) -> AsyncGenerator[bytes]:
     """The events of one response: `delta`s, `decision`, `retract`, `delta`s, `done`."""
     sent = 0
-    async for piece in live_pieces(pipeline, call, live, trace):
-        if isinstance(piece, Response):
-            for each in ending(to_wire(piece), *_where(piece)):
-                yield each
-        else:
-            sent += len(piece)
-            yield event("delta", json.dumps({"content": piece}), f"{live.response_id}/{sent}")
+    async with aclosing(live_pieces(pipeline, call, live, trace)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, Response):
+                for each in ending(to_wire(piece), *_where(piece)):
+                    yield each
+            else:
+                sent += len(piece)
+                yield event("delta", json.dumps({"content": piece}), f"{live.response_id}/{sent}")
 
 
 def ending(answer: RespondResponse, sent: int, retracted: bool) -> Iterator[bytes]:
