@@ -9,7 +9,7 @@ INSTALL_INWIT := $(BIN)/python -m pip install --quiet --disable-pip-version-chec
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help up test coverage process-test peer-test check format vllm-test docs pins load clean
+.PHONY: help up test coverage process-test peer-test parity check format vllm-test docs pins load clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ process-test: $(VENV)/dev.stamp ## Run the tests on real processes: up, serve, V
 
 peer-test: $(VENV)/dev.stamp .venv-peers/peer.stamp .venv-openai/peer.stamp ## Prove that other people's clients work unchanged (2 minutes and 1 GB at first)
 	@$(BIN)/python -m pytest -m peers tests/peers --durations=5
+
+parity: $(VENV)/dev.stamp ## Hold streams against the JSON answer, 6,000 times, and step them apart 1,000 times
+	@PARITY_CASES=2000 STREAM_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/pipeline/test_parity.py tests/pipeline/test_stream_machine.py
 
 check: $(VENV)/dev.stamp ## Style, types, import contracts
 	@$(BIN)/ruff format --check --quiet .
