@@ -3,7 +3,6 @@
 import asyncio
 import json
 import signal
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -225,30 +224,6 @@ async def test_a_caller_that_goes_half_way(tmp_path: Path, server: GatedServer, 
     assert TEXT.startswith(released)
     assert Reader().take(events_in(caller.raw.rpartition("\n\n")[0] + "\n\n")).text in released
     assert len(cut["rounds"]) == (1 if mode == "audit_only" else 0)
-
-
-def _asleep(client: httpx.AsyncClient) -> socket.socket:
-    """A caller that asks for a stream, and has little room for what comes, and never reads."""
-    body = json.dumps({"messages": [{"role": "user", "content": MUCH}], "stream": True}).encode()
-    caller = socket.socket()
-    caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-    caller.settimeout(WAIT_S)
-    caller.connect((client.base_url.host, client.base_url.port))
-    key = client.headers["authorization"]
-    head = f"POST /v1/respond HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\n"
-    caller.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-    return caller
-
-
-def _drained(caller: socket.socket) -> int:
-    """How many bytes were still on their way when the gateway ended the connection."""
-    took = 0
-    try:
-        while piece := caller.recv(2**16):
-            took += len(piece)
-    except ConnectionResetError:
-        pass
-    return took
 
 
 async def test_a_stream_finishes_at_shutdown(tmp_path: Path, server: GatedServer) -> None:
