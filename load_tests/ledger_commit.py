@@ -51,7 +51,7 @@ RECORD = Record(
     masked={},
     usage=Usages(Usage(), Usage()),
     sent=None,
-    held_until=None,
+    hold=None,
     timings_ms={"generate": 1.0, "judge": 1.0, "total": 2.0},
     contents={"request": TEXT, "candidate": TEXT, "released": TEXT},
 )

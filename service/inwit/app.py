@@ -26,6 +26,7 @@ from inwit.api.middleware import RequestContext
 from inwit.api.openai_errors import OpenAIError
 from inwit.api.problems import Problem
 from inwit.api.respond_request import RespondRequest
+from inwit.api.told import Told
 from inwit.bootstrap import Gateway
 
 _REFERENCE = "#/components/schemas/{model}"
@@ -40,8 +41,9 @@ def create_app(gateway: Gateway) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.include_router(respond.router(gateway))
-    app.include_router(responses.router(gateway))
+    told = Told(gateway)
+    app.include_router(respond.router(gateway, told))
+    app.include_router(responses.router(gateway, told))
     batch = CheckBatch(
         gateway.pipeline,
         max_in_flight=gateway.settings.max_in_flight,

@@ -136,6 +136,7 @@ class Parts:
     ledger: Ledger
     meter: Meter
     background: Background
+    queue_up: Callable[[], bool] = lambda: True
 
 
 def assemble(
@@ -158,6 +159,7 @@ def assemble(
         meter=parts.meter,
         background=parts.background,
         limits=limits,
+        queue_up=parts.queue_up,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from inwit.cases import Hold, Output, Settlement
 from inwit.types import (
     Action,
     Candidate,
@@ -17,7 +18,6 @@ from inwit.types import (
     FinishReason,
     PolicyRef,
     Principal,
-    ToolCall,
     Usage,
     Verdict,
 )
@@ -48,6 +48,7 @@ class Reason(StrEnum):
     PRIVATE_DATA = "private_data_masked"
     REWRITE_FAILED = "rewrite_failed"
     REWRITE_COSMETIC = "rewrite_cosmetic"
+    QUEUE_DOWN = "nobody_could_be_asked"
 
 
 class AskReason(StrEnum):
@@ -154,16 +155,6 @@ class Passage:
     flagged: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What leaves: the text, the tool calls, why it ends, and what was masked in it."""
-
-    text: str
-    finish_reason: FinishReason
-    tool_calls: tuple[ToolCall, ...] = ()
-    masked: Mapping[str, int] = field(default_factory=dict[str, int])
-
-
 class CutReason(StrEnum):
     """Why a stream ended before its decision."""
 
@@ -264,7 +255,7 @@ class Record:
     masked: Mapping[str, int]
     usage: Usages
     sent: Sent | None
-    held_until: datetime | None
+    hold: Hold | None
     timings_ms: Mapping[str, float]
     contents: Mapping[str, bytes]
     checked: bool = False
@@ -286,9 +277,19 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The end of the pipeline: what the caller gets, and where that is recorded."""
+    """The end of the pipeline: what the caller gets, and where that is recorded.
+
+    `settlement` is what became of a held one, once that is known: its output takes the place of
+    `output`.
+    """
 
     record: Record
     output: Output
     timings_ms: Mapping[str, float]
     receipt: Receipt
+    settlement: Settlement | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether it waits for a person."""
+        return self.record.hold is not None and self.settlement is None

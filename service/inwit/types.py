@@ -31,6 +31,11 @@ class Severity(StrEnum):
     HIGH = "high"
     CRITICAL = "critical"
 
+    @property
+    def rank(self) -> int:
+        """From 0, by which severities are compared."""
+        return list(Severity).index(self)
+
 
 class Category(StrEnum):
     """The kinds of harm (policy/taxonomy.py says what each means)."""
@@ -172,12 +177,8 @@ class Candidate:
     @property
     def digest(self) -> str:
         """SHA-256 over everything that a decision on this candidate must have covered."""
-        digest = hashlib.sha256()
         calls = [part for call in self.tool_calls for part in (call.id, call.name, call.arguments)]
-        for part in (self.text, self.reasoning, *calls):
-            encoded = part.encode("utf-8", "surrogatepass")
-            digest.update(len(encoded).to_bytes(8, "big") + encoded)
-        return digest.hexdigest()
+        return digest_of(self.text, self.reasoning, *calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +327,8 @@ class Claim:
 class Call:
     """One request to respond, converted from the wire and not yet admitted.
 
-    `extra` are parameters of the generation that go to the model server as they came.
+    `extra` are parameters of the generation that go to the model server as they came. `waits_s` is
+    how long its caller waits in line, should a person have to rule.
     """
 
     principal: Principal
@@ -345,6 +347,8 @@ class Call:
     request_id: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     claim: Claim | None = None
+    waits_s: float = 0.0
+    callback_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,3 +380,12 @@ class PolicyRef:
     name: str
     version: str
     digest: str
+
+
+def digest_of(*parts: str) -> str:
+    """SHA-256 over the parts, each after its length, in hexadecimal."""
+    digest = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "big") + encoded)
+    return digest.hexdigest()

@@ -56,7 +56,7 @@ RECORD = Record(
     masked={},
     usage=Usages(Usage(), Usage()),
     sent=None,
-    held_until=None,
+    hold=None,
     timings_ms={"total": 1.0},
     contents={"candidate": b'{"text":"The moon."}', "released": b'{"text":"The moon."}'},
 )

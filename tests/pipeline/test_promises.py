@@ -305,7 +305,7 @@ def _assert_held(world: World, response: Response) -> None:
     assert response.output.finish_reason == "content_filter"
     assert SECRET not in response.output.text
     escalated = response.record.decision.action is Action.ESCALATE
-    assert escalated == (response.record.held_until is not None)
+    assert escalated == (response.record.hold is not None)
 
 
 candidates = st.builds(

@@ -18,7 +18,6 @@ from inwit.api.openai_errors import OPENAI_ERRORS, envelope
 from inwit.api.problems import request_id
 from inwit.api.respond_answer import RespondResponse, to_wire
 from inwit.api.sse import EventStream
-from inwit.api.stored_answer import stored_answer
 from inwit.bootstrap import Gateway
 from inwit.errors import InvalidField
 from inwit.pipeline.streaming import Live
@@ -55,7 +54,7 @@ def router(gateway: Gateway) -> APIRouter:
             chunks = Chunks(Live(), body.model, created, body.stream_options.include_usage)
             claimed = await claim(gateway, request, call, body)
             if isinstance(claimed, decisions.Response):
-                again = stored_answer(claimed, now)
+                again = to_wire(claimed)
                 if body.stream:
                     return _stream_again(gateway, again, chunks, held.pop_all())
                 return _json(completion(again, created), REPLAYED)

@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -17,12 +16,13 @@ from inwit.api.respond_answer import RespondResponse, to_wire
 from inwit.api.respond_request import RespondRequest
 from inwit.api.respond_stream import respond_events
 from inwit.api.sse import EventStream, event
-from inwit.api.stored_answer import Place, events_after, stored_answer
+from inwit.api.stored_answer import Place, events_after
+from inwit.api.told import Told
 from inwit.bootstrap import Gateway
-from inwit.errors import FieldError, NotSupportedYet
+from inwit.callbacks import check_callback
 from inwit.pipeline.streaming import Live
 from inwit.telemetry import TRACER
-from inwit.types import Call
+from inwit.types import Call, Principal
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {
@@ -38,7 +38,6 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         413: "The body, or the conversation, is too long.",
         422: "Fields are missing, wrong or unknown.",
         429: "A rate limit of the key or its tenant is used up: see Retry-After.",
-        501: "A field that this version does not serve.",
         502: "The model server failed.",
         503: "Too busy, the model server is away, or the ledger is: see Retry-After.",
         504: "The model server did not answer in time.",
@@ -46,7 +45,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def router(gateway: Gateway) -> APIRouter:
+def router(gateway: Gateway, told: Told) -> APIRouter:
     """The route, bound to an open gateway."""
     routes = APIRouter(tags=["respond"])
 
@@ -67,24 +66,29 @@ def router(gateway: Gateway) -> APIRouter:
         with ExitStack() as held:
             held.enter_context(gateway.pipeline.slot())
             body = await read_body(request, RespondRequest, gateway.settings.max_body_bytes)
-            later = body.not_supported()
-            if later:
-                errors = tuple(FieldError(name, "not served by this version") for name in later)
-                raise NotSupportedYet("Leave out the fields named in `errors`.", errors)
+            await _check_callback(gateway, principal, body)
             call = body.to_domain(principal, request_id(request))
             claimed = await claim(gateway, request, call, body)
             if isinstance(claimed, decisions.Response):
                 if body.stream:
                     return _stream_again(gateway, call, claimed, held.pop_all())
-                return _json(stored_answer(claimed, datetime.now(UTC)), REPLAYED)
+                return _json(to_wire(claimed), REPLAYED)
             call = replace(call, claim=claimed)
             if body.stream:
-                return _stream(gateway, request, call, held.pop_all())
+                return _stream(gateway, request, call, told, held.pop_all())
             with TRACER.start_as_current_span("respond", context=trace_of(request)):
                 response = await unless_gone(request, gateway.pipeline.respond(call))
+        if response.held and call.waits_s:
+            response = await unless_gone(request, told.in_line(response, call.waits_s))
         return _json(to_wire(response))
 
     return routes
+
+
+async def _check_callback(gateway: Gateway, principal: Principal, body: RespondRequest) -> None:
+    if body.callback_url is not None:
+        rule = await gateway.keys.callback_rule(principal.key_id)
+        check_callback(body.callback_url, rule)
 
 
 def _json(answer: RespondResponse, headers: Mapping[str, str] | None = None) -> Response:
@@ -92,10 +96,12 @@ def _json(answer: RespondResponse, headers: Mapping[str, str] | None = None) -> 
     return Response(answer.model_dump_json(), status, headers, "application/json")
 
 
-def _stream(gateway: Gateway, request: Request, call: Call, held: ExitStack) -> EventStream:
+def _stream(
+    gateway: Gateway, request: Request, call: Call, told: Told, held: ExitStack
+) -> EventStream:
     live = Live()
     held.callback(release_unless_begun, gateway, call, live)
-    chunks = respond_events(gateway.pipeline, call, live, trace_of(request))
+    chunks = respond_events(gateway.pipeline, call, live, trace_of(request), told.in_line)
     return _events(gateway, call, chunks, lambda: {"x-inwit-response": live.response_id}, held)
 
 
@@ -104,7 +110,7 @@ def _stream_again(
 ) -> EventStream:
     """The whole stream of the answer that the same request got before."""
     headers = {"x-inwit-response": response.record.origin.response_id, **REPLAYED}
-    chunks = _each(events_after(response, Place(), datetime.now(UTC)))
+    chunks = _each(events_after(response, Place()))
     return _events(gateway, call, chunks, lambda: headers, held)
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from inwit.api.respond_request import ToolCall
 from inwit.api.review_answer import ReviewOut, review_out
 from inwit.api.schemas import Wire, example
+from inwit.cases import RulingKind, Settled
 from inwit.decisions import Receipt, Record, Response, Usages
 from inwit.types import Action, Usage
 
@@ -84,13 +85,18 @@ class EscalationOut(Wire):
     """A response that a person is to rule on."""
 
     id: str = Field(description="Id of the escalation.", examples=["esc_5f0c"])
-    state: Literal["pending", "expired"] = Field(
-        description="pending: nobody has ruled yet. expired: nobody did in time, so it is blocked.",
+    state: Literal["pending", "resolved", "expired"] = Field(
+        description="pending: nobody has ruled yet. resolved: a person did. expired: nobody did "
+        "in time, so it is blocked.",
         examples=["pending"],
+    )
+    ruling: RulingKind | None = Field(
+        None, description="What the person said.", examples=[None]
     )
     poll: str = Field(description="Where to ask again.", examples=["/v1/responses/resp_5f0c"])
     until: str = Field(
-        description="When it expires, in ISO 8601.", examples=["2026-11-23T12:00:00+00:00"]
+        description="When it is settled at the latest, in ISO 8601.",
+        examples=["2026-11-23T12:00:00+00:00"],
     )
 
 
@@ -110,7 +116,7 @@ class RespondResponse(Wire):
     review: ReviewOut = Field(description="What was checked.", examples=[example(ReviewOut)])
     context: list[PassageOut] = Field(description="What became of each passage.", examples=[[]])
     escalation: EscalationOut | None = Field(
-        description="Where it waits, while it is held for a person.", examples=[None]
+        description="Where it waits for a person, and what became of that.", examples=[None]
     )
     policy: PolicyOut = Field(description="The policy that decided.", examples=[example(PolicyOut)])
     usage: UsagesOut = Field(description="Tokens used.", examples=[example(UsagesOut)])
@@ -125,10 +131,11 @@ class RespondResponse(Wire):
 
 def to_wire(response: Response) -> RespondResponse:
     """The answer for a pipeline's response."""
-    record, output = response.record, response.output
+    record, settlement = response.record, response.settlement
+    output = settlement.output if settlement else response.output
     return RespondResponse(
         id=record.origin.response_id,
-        status=status_of(record),
+        status=status_of(response),
         action=record.decision.action,
         model=record.origin.model,
         output=OutputMessage(
@@ -142,7 +149,7 @@ def to_wire(response: Response) -> RespondResponse:
             PassageOut(id=each.id, used=each.used, why=each.why, flagged=each.flagged)
             for each in record.passages
         ],
-        escalation=_escalation(record),
+        escalation=_escalation(response),
         policy=policy_out(record),
         usage=usages_out(record.usage),
         timings_ms=dict(response.timings_ms),
@@ -150,9 +157,12 @@ def to_wire(response: Response) -> RespondResponse:
     )
 
 
-def status_of(record: Record) -> Status:
-    """What became of a recorded response."""
-    if record.held_until is not None:
+def status_of(response: Response) -> Status:
+    """What became of a response."""
+    record = response.record
+    if response.settlement is not None:
+        return "released" if response.settlement.released else "blocked"
+    if record.hold is not None:
         return "held"
     return "released" if record.decision.action in (Action.ALLOW, Action.REDACT) else "blocked"
 
@@ -178,15 +188,19 @@ def receipt_out(receipt: Receipt) -> ReceiptOut:
     )
 
 
-def _escalation(record: Record) -> EscalationOut | None:
-    if record.held_until is None:
+def _escalation(response: Response) -> EscalationOut | None:
+    record, settlement = response.record, response.settlement
+    if record.hold is None:
         return None
-    name = record.origin.response_id
+    state: Literal["pending", "resolved", "expired"] = "pending"
+    if settlement is not None:
+        state = "resolved" if settlement.ending is Settled.RULED else "expired"
     return EscalationOut(
-        id=name.replace("resp_", "esc_", 1),
-        state="pending",
-        poll=f"/v1/responses/{name}",
-        until=record.held_until.isoformat(),
+        id=record.hold.id,
+        state=state,
+        ruling=settlement.ruling if settlement else None,
+        poll=f"/v1/responses/{record.origin.response_id}",
+        until=(record.time + record.hold.longest).isoformat(),
     )
 
 

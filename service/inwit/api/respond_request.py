@@ -208,8 +208,16 @@ class RespondRequest(Wire):
     )
     callback_url: str | None = Field(
         None,
-        description="Where to send a held response's outcome. Not yet: any value answers 501.",
+        description="Where to send the outcome, should a person have to rule; a host that your "
+        "API key allows (docs/webhooks.md).",
+        max_length=2048,
         examples=[None],
+    )
+    wait_ms: Annotated[int, Field(ge=0, le=300_000)] = Field(
+        0,
+        description="Milliseconds to wait in line, should a person have to rule, before the "
+        "answer is `held`.",
+        examples=[0],
     )
 
     @model_validator(mode="after")
@@ -220,11 +228,6 @@ class RespondRequest(Wire):
         if len({passage.id for passage in self.context}) < len(self.context):
             raise ValueError("two passages have the same id")
         return self
-
-    def not_supported(self) -> list[str]:
-        """The fields set here that this version does not serve."""
-        later = {"callback_url": self.callback_url}
-        return [name for name, value in later.items() if value]
 
     def to_domain(self, principal: Principal, request_id: str) -> Call:
         """The domain's call."""
@@ -245,4 +248,6 @@ class RespondRequest(Wire):
                 ContextPassage(passage.id, passage.source, passage.text) for passage in self.context
             ),
             request_id=request_id,
+            waits_s=self.wait_ms / 1000,
+            callback_url=self.callback_url,
         )

@@ -1,7 +1,7 @@
 """`POST /v1/respond` as server-sent events (docs/streaming.md)."""
 
 import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 
 from opentelemetry.context import Context
@@ -19,13 +19,22 @@ _DONE = {"usage", "timings_ms", "receipt"}
 
 
 async def respond_events(
-    pipeline: Pipeline, call: Call, live: Live, trace: Context | None
+    pipeline: Pipeline,
+    call: Call,
+    live: Live,
+    trace: Context | None,
+    in_line: Callable[[Response, float], Awaitable[Response]],
 ) -> AsyncGenerator[bytes]:
-    """The events of one response: `delta`s, `decision`, `retract`, `delta`s, `done`."""
+    """The events of one response: `delta`s, `decision`, `retract`, `delta`s, `done`.
+
+    A held response is waited for by `in_line` as long as the call says.
+    """
     sent = 0
     async with aclosing(live_pieces(pipeline, call, live, trace)) as pieces:
         async for piece in pieces:
             if isinstance(piece, Response):
+                if piece.held and call.waits_s:
+                    piece = await in_line(piece, call.waits_s)
                 for each in ending(to_wire(piece), *_where(piece)):
                     yield each
             else:

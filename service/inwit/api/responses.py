@@ -1,10 +1,8 @@
 """`GET /v1/responses/{id}` and its events: what became of a response, told from the ledger."""
 
-import asyncio
 import re
-from collections.abc import AsyncGenerator, Generator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncGenerator
+from contextlib import ExitStack
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -12,36 +10,19 @@ from pydantic import Field
 
 from inwit.api.caller import unless_gone
 from inwit.api.problems import MEDIA_TYPE, problem_json, request_id
-from inwit.api.respond_answer import RespondResponse
+from inwit.api.respond_answer import RespondResponse, to_wire
 from inwit.api.schemas import Wire
 from inwit.api.sse import EventStream, event
-from inwit.api.stored_answer import (
-    LAST_EVENT_ID,
-    Place,
-    delta,
-    events_after,
-    no_such_event,
-    place_of,
-    stored_answer,
-)
+from inwit.api.stored_answer import LAST_EVENT_ID, place_of
+from inwit.api.told import Told, no_such_response
 from inwit.bootstrap import Gateway
-from inwit.decisions import CutReason
-from inwit.errors import CutShort, FieldError, InvalidField, NotFound, Overloaded
-from inwit.ledger.stored import Stored
+from inwit.errors import FieldError, InvalidField
 from inwit.types import KeyRole, Principal
 
 _LONGEST_WAIT_S = 60
-_FOLLOW_S = 0.25  # between two looks at a stream in progress
-_PAUSES_S = (0.25, 1.0)  # between two looks at a response that is waited for, growing
 _ID = re.compile(r"resp_[0-9a-f]{32}")
 _SECONDS = re.compile(r"[0-9]{1,2}(\.[0-9]{1,3})?")
 
-_ENDED = {
-    CutReason.CALLER_GONE: "its caller hung up",
-    CutReason.UPSTREAM: "the model server failed",
-    CutReason.LEDGER: "the ledger did not answer",
-    CutReason.INTERNAL: "something failed inside Inwit",
-}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {
         "description": words,
@@ -80,9 +61,9 @@ class InProgress(Wire):
     )
 
 
-def router(gateway: Gateway) -> APIRouter:
+def router(gateway: Gateway, told: Told) -> APIRouter:
     """The routes, bound to an open gateway."""
-    routes, told = APIRouter(tags=["respond"]), _Told(gateway)
+    routes = APIRouter(tags=["respond"])
 
     @routes.get(
         "/v1/responses/{response_id}",
@@ -98,8 +79,12 @@ def router(gateway: Gateway) -> APIRouter:
         with ExitStack() as held:
             if wait_s:
                 held.enter_context(told.waiting())
-            state = told.state(principal.tenant, _known(response_id), wait_s)
-            answer = await unless_gone(request, state)
+            settled = told.settled(principal.tenant, _known(response_id), wait_s)
+            response = await unless_gone(request, settled)
+        if response is None:
+            answer = InProgress(id=response_id, status="in_progress")
+        else:
+            answer = to_wire(response)
         return Response(answer.model_dump_json(), media_type="application/json")
 
     @routes.get(
@@ -122,107 +107,6 @@ def router(gateway: Gateway) -> APIRouter:
             return _stream(gateway, rest, held.pop_all(), response_id, request_id(request))
 
     return routes
-
-
-class _Told:
-    """Responses told to those who ask, from the ledger alone: any gateway can."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._waiting = 0
-
-    @contextmanager
-    def waiting(self) -> Generator[None]:
-        """One of the places for requests that wait: as many as may be in flight, beside those.
-
-        Raises:
-            Overloaded: all are taken.
-        """
-        if self._waiting >= self._gateway.settings.max_in_flight:
-            raise Overloaded(
-                f"{self._waiting} requests wait for responses, as many as this gateway takes.",
-                retry_after=5,
-            )
-        self._waiting += 1
-        try:
-            yield
-        finally:
-            self._waiting -= 1
-
-    async def about(self, tenant: str, response_id: str) -> Stored:
-        """What the ledger has.
-
-        Raises:
-            NotFound: nothing, for this tenant.
-            Gone: nothing that can be told any more.
-        """
-        stored = await self._gateway.responses.about(tenant, response_id)
-        if stored is None or (stored.response and stored.response.record.checked):
-            raise _unknown()
-        return stored
-
-    async def state(
-        self, tenant: str, response_id: str, wait_s: float
-    ) -> RespondResponse | InProgress:
-        """The answer, or that there is none yet; wait while that may change.
-
-        Raises:
-            NotFound: this tenant has no such response.
-            CutShort: there will be no answer.
-            Gone: it cannot be told any more.
-        """
-        ends = _clock() + wait_s
-        pause_s, longest_pause_s = _PAUSES_S
-        while True:
-            stored = await self.about(tenant, response_id)
-            answer = self._answer(stored)
-            left_s = ends - _clock()
-            settled = answer.status in ("released", "blocked")
-            if settled or left_s <= 0 or self._gateway.health.draining:
-                return answer
-            await asyncio.sleep(min(pause_s, left_s))
-            pause_s = min(pause_s * 1.5, longest_pause_s)
-
-    async def rest(
-        self, tenant: str, response_id: str, place: Place, request: str
-    ) -> AsyncGenerator[bytes]:
-        """The events after `place`; those of a stream in progress as the ledger gets to know them.
-
-        Raises:
-            NotFound: this tenant has no such response.
-            InvalidField: its stream has no such place.
-            Gone: it cannot be told any more.
-        """
-        sent = place.sent
-        while not self._gateway.health.draining:
-            stored = await self.about(tenant, response_id)
-            if stored.response is not None:
-                for each in events_after(stored.response, Place(sent, place.step), _now()):
-                    yield each
-                return
-            if place.step is not None:
-                raise no_such_event("this response is not decided")
-            if fresh := stored.left[sent:]:
-                sent += len(fresh)
-                yield delta(response_id, fresh, sent)
-            if error := self._ended(stored):
-                yield event("error", problem_json(error, request), f"{response_id}/error")
-                return
-            await asyncio.sleep(_FOLLOW_S)
-
-    def _answer(self, stored: Stored) -> RespondResponse | InProgress:
-        if stored.response is not None:
-            return stored_answer(stored.response, _now())
-        if error := self._ended(stored):
-            raise error
-        return InProgress(id=stored.id, status="in_progress")
-
-    def _ended(self, stored: Stored) -> CutShort | None:
-        """Why a response that is not decided never will be, if so."""
-        why = _ENDED[stored.cut] if stored.cut else None
-        if why is None and _now() - stored.begun > timedelta(seconds=self._gateway.longest_s):
-            why = "the gateway that worked on it stopped"
-        return CutShort(f"This response ended before its decision: {why}.") if why else None
 
 
 def _stream(
@@ -249,12 +133,8 @@ async def _principal(gateway: Gateway, request: Request) -> Principal:
 def _known(response_id: str) -> str:
     """The id, where it can be one at all."""
     if not _ID.fullmatch(response_id):
-        raise _unknown()
+        raise no_such_response()
     return response_id
-
-
-def _unknown() -> NotFound:
-    return NotFound("Your tenant has no response with this id.")
 
 
 def _wait(request: Request) -> float:
@@ -263,11 +143,3 @@ def _wait(request: Request) -> float:
         errors = (FieldError("wait", f"a number of seconds from 0 to {_LONGEST_WAIT_S}"),)
         raise InvalidField("Mend the parameter `wait`.", errors)
     return float(given)
-
-
-def _clock() -> float:
-    return asyncio.get_running_loop().time()
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -1,11 +1,10 @@
-"""A response in the ledger told again: as the answer it had, and as the rest of its stream."""
+"""A response in the ledger told again, as the rest of its stream."""
 
 import json
 import re
 from dataclasses import dataclass
-from datetime import datetime
 
-from inwit.api.respond_answer import RespondResponse, to_wire
+from inwit.api.respond_answer import to_wire
 from inwit.api.respond_stream import ending
 from inwit.api.sse import event
 from inwit.decisions import Response
@@ -52,21 +51,12 @@ def no_such_event(problem: str) -> InvalidField:
     return InvalidField(f"Mend the header {LAST_EVENT_ID}, or leave it out.", errors)
 
 
-def stored_answer(response: Response, now: datetime) -> RespondResponse:
-    """The answer as it was given; a held one is blocked once nobody ruled in time."""
-    answer, until = to_wire(response), response.record.held_until
-    if answer.escalation is None or until is None or now < until:
-        return answer
-    expired = answer.escalation.model_copy(update={"state": "expired"})
-    return answer.model_copy(update={"status": "blocked", "escalation": expired})
-
-
 def delta(response_id: str, text: str, sent: int) -> bytes:
     """Text that left before the decision; `sent` code points have left with it."""
     return event("delta", json.dumps({"content": text}), f"{response_id}/{sent}")
 
 
-def events_after(response: Response, place: Place, now: datetime) -> list[bytes]:
+def events_after(response: Response, place: Place) -> list[bytes]:
     """What comes after `place` in the stream of a decided response.
 
     Text that was withdrawn is not sent again: the retraction puts all of it right.
@@ -77,7 +67,7 @@ def events_after(response: Response, place: Place, now: datetime) -> list[bytes]
     sent, retracted = 0, False
     if response.record.sent is not None:
         sent, retracted = response.record.sent.length, response.record.sent.retracted
-    answer = stored_answer(response, now)
+    answer = to_wire(response)
     events = list(ending(answer, sent, retracted))
     if place.step is not None:
         return _after(events, f"{answer.id}/{place.step}")

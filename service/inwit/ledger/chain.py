@@ -10,11 +10,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from inwit.cases import ActRecord, Hold
 from inwit.decisions import AnyRecord, CutRecord, Origin, Record, Round, Sent, WindowRecord
 from inwit.types import Usage, Verdict
 
 GENESIS = bytes(32)
-SCHEMA = 3
+SCHEMA = 4
 
 
 def leaf_hash(body: bytes) -> bytes:
@@ -27,17 +28,21 @@ def commitment(salt: bytes, content: bytes) -> str:
     return hmac.new(salt, content, hashlib.sha256).hexdigest()
 
 
-def entry_facts(record: AnyRecord, entry_id: str, salts: Mapping[str, bytes]) -> dict[str, Any]:
+def entry_facts(
+    record: AnyRecord | ActRecord, entry_id: str, salts: Mapping[str, bytes]
+) -> dict[str, Any]:
     """Everything in an entry but its place in the chain. No content, and nothing that grows."""
-    facts = {
+    facts: dict[str, Any] = {
         "schema": SCHEMA,
         "id": entry_id,
         "time": record.time.isoformat(),
-        **_origin(record.origin),
         "commitments": {
             kind: commitment(salts[kind], content) for kind, content in record.contents.items()
         },
     }
+    if isinstance(record, ActRecord):
+        return facts | _act(record)
+    facts |= _origin(record.origin)
     match record:
         case WindowRecord():
             return facts | _window(record)
@@ -66,6 +71,17 @@ def _origin(origin: Origin) -> dict[str, Any]:
         },
         "model": origin.model,
         "enforcement": origin.enforcement.value,
+    }
+
+
+def _act(record: ActRecord) -> dict[str, Any]:
+    return {
+        "type": record.kind.value,
+        "response": record.response_id,
+        "tenant": record.tenant,
+        "case": record.case_id,
+        "actor": record.actor,
+        "facts": dict(record.facts),
     }
 
 
@@ -109,7 +125,7 @@ def _decision(record: Record) -> dict[str, Any]:
             "review": _usage(record.usage.review),
         },
         "sent": _sent(record.sent) if record.sent else None,
-        "held_until": record.held_until.isoformat() if record.held_until else None,
+        "hold": _hold(record.hold) if record.hold else None,
         "timings_ms": dict(record.timings_ms),
     }
 
@@ -127,6 +143,22 @@ def _sent(sent: Sent) -> dict[str, Any]:
         "windows": sent.windows,
         "usage": _usage(sent.usage),
         "retracted": sent.retracted,
+    }
+
+
+def _hold(hold: Hold) -> dict[str, Any]:
+    """All but its offers' texts, which are content, and where the caller is told."""
+    return {
+        "id": hold.id,
+        "severity": hold.severity.value,
+        "language": hold.language,
+        "required": hold.required,
+        "drawn": hold.drawn,
+        "claim_within_s": hold.claim_within.total_seconds(),
+        "rule_within_s": hold.rule_within.total_seconds(),
+        "on_expiry": hold.on_expiry.value,
+        "offers": {offer.kind.value: offer.digest for offer in hold.offers},
+        "called_back": hold.callback_url is not None,
     }
 
 

@@ -1,14 +1,11 @@
 """Writes to the ledger, many requests to one commit."""
 
 import asyncio
-import secrets
 import time
-import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 import structlog
@@ -16,31 +13,19 @@ import structlog
 from inwit import telemetry
 from inwit.decisions import AnyRecord, Receipt, Record
 from inwit.errors import InwitError, LedgerError
-from inwit.ledger import idempotency
-from inwit.ledger.chain import GENESIS, entry_body, entry_facts, leaf_hash
+from inwit.ledger import escalations, idempotency
 from inwit.ledger.database import Database
 from inwit.ledger.idempotency import Wanted
-from inwit.ledger.tables import CONTENTS, ENTRIES
+from inwit.ledger.transaction import Entry, Transaction, encoded
 from inwit.types import Claim
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 _BATCH = 256
 _LONGEST_QUEUE = 4096
 _DRAIN_S = 10.0
-
-_HEAD = sa.select(ENTRIES.c.sequence, ENTRIES.c.hash).order_by(ENTRIES.c.sequence.desc()).limit(1)
-_INSERT_ENTRIES = sa.insert(ENTRIES)
-_INSERT_CONTENTS = sa.insert(CONTENTS)
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """A record to be appended, encoded by the request that brought it."""
-
-    record: AnyRecord
-    facts: dict[str, Any]
-    salts: dict[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +35,14 @@ class _Release:
     claim: Claim
 
 
-_Work = _Entry | Wanted | _Release
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """Anything else that is to be written with its entries, or not at all."""
+
+    run: Callable[[Transaction], Any]
+
+
+_Work = Entry | Wanted | _Release | _Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +87,17 @@ class LedgerStore:
             LedgerError: the commit failed, or too many wait for one. Where the connection broke
                 at the very commit, the entry may yet be there: recorded, and not released.
         """
-        salts = {kind: secrets.token_bytes(32) for kind in record.contents}
-        facts = entry_facts(record, f"ent_{uuid.uuid4().hex}", salts)
-        return await self._put(_Entry(record, facts, salts))
+        return await self._put(encoded(record))
+
+    async def write(self, steps: Callable[[Transaction], T]) -> T:
+        """Run `steps` in the transaction of the next commit, in the database's own thread.
+
+        An InwitError that they raise undoes all that they wrote, and nothing else.
+
+        Raises:
+            LedgerError: the commit failed, or too many wait for one.
+        """
+        return await self._put(_Steps(steps))
 
     async def claim(self, wanted: Wanted) -> str | None:
         """Take an idempotency key: None. Or give the id of the response that answered before.
@@ -168,83 +168,41 @@ def _tell(pending: _Pending, result: Any) -> None:
         pending.done.set_exception(result)
 
 
-class _Chain:
-    """The entries of one commit, linked to one another and to the last one before."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
-        self._head: tuple[int, bytes] | None = None  # asked for by the first entry
-        self._entries: list[dict[str, Any]] = []
-        self._contents: list[dict[str, Any]] = []
-
-    def add(self, entry: _Entry) -> Receipt:
-        """Link an entry to the last one."""
-        sequence, previous = self._head or _last(self._connection)
-        sequence += 1
-        body = entry_body(entry.facts, sequence, previous)
-        digest = leaf_hash(body)
-        self._head = sequence, digest
-        self._entries.append(_entry_row(entry, sequence, body, digest, previous))
-        for kind, content in entry.record.contents.items():
-            row = {"sequence": sequence, "kind": kind, "salt": entry.salts[kind]}
-            self._contents.append({**row, "content": content})
-        return Receipt(sequence, entry.facts["id"], digest.hex(), previous.hex())
-
-    def write(self) -> None:
-        """Insert them all."""
-        if self._entries:
-            self._connection.execute(_INSERT_ENTRIES, self._entries)
-        if self._contents:
-            self._connection.execute(_INSERT_CONTENTS, self._contents)
-
-
 def _write(connection: sa.Connection, batch: Sequence[_Work]) -> list[Any]:
     """Do all of it in order. An InwitError among the results is that one's own, and no other's."""
-    now, chain = datetime.now(UTC), _Chain(connection)
+    transaction = Transaction(connection)
     results: list[Any] = []
     for work in batch:
         try:
-            results.append(_do(connection, work, chain, now))
+            results.append(_do(transaction, work))
         except InwitError as error:
             results.append(error)
-    chain.write()
+    transaction.flush()
     if claims := sum(isinstance(work, Wanted) for work in batch):
         # Two for each one that came, so that they never pile up.
-        idempotency.sweep(connection, 2 * claims, now)
+        idempotency.sweep(connection, 2 * claims, transaction.now)
     return results
 
 
-def _do(
-    connection: sa.Connection, work: _Work, chain: _Chain, now: datetime
-) -> Receipt | str | None:
+def _do(transaction: Transaction, work: _Work) -> Any:
     match work:
         case Wanted():
-            return idempotency.take(connection, work, now)
+            return idempotency.take(transaction.connection, work, transaction.now)
         case _Release(claim):
-            return idempotency.release(connection, claim)
-        case _Entry(record):
-            claim = record.claim if isinstance(record, Record) else None
-            if claim is not None:
-                idempotency.complete(connection, claim, record.origin.response_id)
-            return chain.add(work)
+            return idempotency.release(transaction.connection, claim)
+        case _Steps(run):
+            return transaction.undoing(run)
+        case Entry():
+            return _append(transaction, work)
 
 
-def _last(connection: sa.Connection) -> tuple[int, bytes]:
-    head = connection.execute(_HEAD).first()
-    return (head.sequence, head.hash) if head else (0, GENESIS)
-
-
-def _entry_row(
-    entry: _Entry, sequence: int, body: bytes, digest: bytes, previous: bytes
-) -> dict[str, Any]:
-    return {
-        "sequence": sequence,
-        "id": entry.facts["id"],
-        "time": entry.record.time,
-        "type": entry.facts["type"],
-        "tenant": entry.record.origin.principal.tenant,
-        "response_id": entry.record.origin.response_id,
-        "body": body,
-        "hash": digest,
-        "previous": previous,
-    }
+def _append(transaction: Transaction, entry: Entry) -> Receipt:
+    record = entry.record
+    if not isinstance(record, Record):
+        return transaction.link(entry)
+    if record.claim is not None:
+        idempotency.complete(transaction.connection, record.claim, record.origin.response_id)
+    receipt = transaction.link(entry)
+    if record.hold is not None:
+        escalations.open_case(transaction, record, record.hold, receipt.sequence)
+    return receipt

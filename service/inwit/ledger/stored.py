@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
+from inwit.cases import Hold, OnExpiry, Output, RulingKind, Settled, Settlement
 from inwit.decisions import (
     AskReason,
     CutReason,
@@ -12,7 +13,6 @@ from inwit.decisions import (
     Explanation,
     ExplanationStatus,
     Origin,
-    Output,
     Passage,
     Reason,
     Receipt,
@@ -38,12 +38,16 @@ from inwit.types import (
     PolicyRef,
     Principal,
     ReviewStatus,
+    Severity,
     ToolCall,
     Usage,
     Verdict,
 )
 
 Facts = Mapping[str, Any]
+
+# The types of entries that an answer is made of.
+TOLD = ("decision", "check", "window", "cut", "outcome")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def stored(stories: Sequence[Story]) -> Stored:
     name, begun = facts["response"], datetime.fromisoformat(facts["time"])
     by_type = {story.facts["type"]: story for story in stories}
     if decided := by_type.get("decision") or by_type.get("check"):
-        response = _response(decided)
+        response = replace(_response(decided), settlement=_settlement(by_type.get("outcome")))
         sent = response.record.sent
         left = response.output.text[: sent.length] if sent and not sent.retracted else ""
         return Stored(name, begun, left, response)
@@ -83,6 +87,24 @@ def stored(stories: Sequence[Story]) -> Stored:
         return Stored(name, begun, _released(cut)["text"], cut=CutReason(cut.facts["reason"]))
     windows = [story for story in stories if story.facts["end"] is not None]
     return Stored(name, begun, "".join(_released(window)["text"] for window in windows))
+
+
+def _settlement(outcome: Story | None) -> Settlement | None:
+    if outcome is None:
+        return None
+    facts, released = outcome.facts["facts"], _released(outcome)
+    return Settlement(
+        ending=Settled(facts["ending"]),
+        ruling=RulingKind(facts["kind"]) if facts["kind"] else None,
+        output=output_of(released),
+        time=datetime.fromisoformat(outcome.facts["time"]),
+    )
+
+
+def output_of(content: Facts) -> Output:
+    """An output, from the JSON that holds it."""
+    calls = tuple(_tool_call(each) for each in content["tool_calls"])
+    return Output(content["text"], content["finish_reason"], calls, content["masked"])
 
 
 def _released(story: Story) -> Facts:
@@ -111,7 +133,7 @@ def _record(story: Story) -> Record:
     if checked:
         brought = _candidate(_content(story, "candidate"), facts["model"])
         rounds = (replace(rounds[0], candidate=brought), *rounds[1:])
-    input_, held_until = facts["input"], facts["held_until"]
+    input_ = facts["input"]
     return Record(
         origin=_origin(facts),
         time=datetime.fromisoformat(facts["time"]),
@@ -126,7 +148,7 @@ def _record(story: Story) -> Record:
         masked=facts["masked"],
         usage=Usages(Usage(**facts["usage"]["generation"]), Usage(**facts["usage"]["review"])),
         sent=_sent(facts["sent"]) if facts["sent"] else None,
-        held_until=datetime.fromisoformat(held_until) if held_until else None,
+        hold=_hold(facts["hold"]) if facts["hold"] else None,
         timings_ms=facts["timings_ms"],
         contents={},
         checked=checked,
@@ -193,6 +215,21 @@ def _verdict(facts: Facts) -> Verdict:
         raw_risk=facts["raw_risk"],
         categories=tuple(Category(each) for each in facts["categories"]),
         labels=tuple(facts["labels"]),
+    )
+
+
+def _hold(facts: Facts) -> Hold:
+    return Hold(
+        id=facts["id"],
+        severity=Severity(facts["severity"]),
+        language=facts["language"],
+        required=facts["required"],
+        drawn=facts["drawn"],
+        claim_within=timedelta(seconds=facts["claim_within_s"]),
+        rule_within=timedelta(seconds=facts["rule_within_s"]),
+        on_expiry=OnExpiry(facts["on_expiry"]),
+        expired=Output("", "content_filter"),
+        offers=(),
     )
 
 

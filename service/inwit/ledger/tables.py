@@ -2,15 +2,19 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
     Text,
+    UniqueConstraint,
+    text,
 )
 
 METADATA = MetaData(
@@ -64,6 +68,9 @@ API_KEYS = Table(
     Column("roles", String(256), nullable=False),
     Column("created", DateTime(timezone=True), nullable=False),
     Column("revoked", DateTime(timezone=True), nullable=True),
+    # Where answers to held responses may be sent, comma-joined, and what signs them.
+    Column("callback_hosts", Text, nullable=False, server_default=""),
+    Column("callback_secret", String(64), nullable=True),
 )
 
 # The exact text of every policy that was ever in force, by the SHA-256 that entries name it by.
@@ -90,4 +97,157 @@ IDEMPOTENCY = Table(
     Column("created", DateTime(timezone=True), nullable=False),
     Column("lease_until", DateTime(timezone=True), nullable=False),
     Column("expires", DateTime(timezone=True), nullable=False, index=True),
+)
+
+# One row for each escalation; its decision's transaction makes it. `sequence` is that entry's.
+# `indexed` is the `version` that the queue in Redis was last told: what lies behind is told again.
+ESCALATIONS = Table(
+    "escalations",
+    METADATA,
+    Column("id", String(40), primary_key=True),
+    Column("response_id", String(40), nullable=False, index=True),
+    Column("sequence", _Sequence, ForeignKey(ENTRIES.c.sequence), nullable=False),
+    Column("key_id", String(16), nullable=False),
+    Column("tenant", String(128), nullable=False),
+    Column("policy", String(64), nullable=False),
+    Column("policy_version", String(64), nullable=False),
+    Column("policy_digest", String(64), nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("categories", Text, nullable=False),
+    Column("tier", Integer, nullable=False),
+    Column("required", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("stuck", Boolean, nullable=False),
+    Column("expected", String(16), nullable=True),  # the known answer of a golden case
+    Column("claim_within_s", Integer, nullable=False),
+    Column("rule_within_s", Integer, nullable=False),
+    Column("on_expiry", String(16), nullable=False),
+    Column("opened", DateTime(timezone=True), nullable=False),
+    Column("due", DateTime(timezone=True), nullable=False),
+    Column("claimed_first", DateTime(timezone=True), nullable=True),
+    Column("waits_until", DateTime(timezone=True), nullable=True),
+    Column("settles", DateTime(timezone=True), nullable=True),  # when a ruling takes effect
+    Column("closed", DateTime(timezone=True), nullable=True),
+    Column("callback_url", Text, nullable=True),
+    Column("version", Integer, nullable=False),
+    Column("indexed", Integer, nullable=False),
+    Index("ix_escalations_open", "state", "due"),
+    Index("ix_escalations_closed", "closed"),
+    Index(
+        "ix_escalations_unindexed",
+        "id",
+        sqlite_where=text("indexed < version"),
+        postgresql_where=text("indexed < version"),
+    ),
+)
+
+SLOTS = Table(
+    "slots",
+    METADATA,
+    Column("escalation_id", String(40), ForeignKey(ESCALATIONS.c.id), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("tier", Integer, nullable=False),
+    Column("reviewer", String(40), nullable=True),
+    Column("lease_hash", LargeBinary(32), nullable=True),
+    Column("lease_until", DateTime(timezone=True), nullable=True, index=True),
+    Column("expirations", Integer, nullable=False),
+    Column("ruled", Boolean, nullable=False),
+)
+
+# `counts` is 1, or NULL where a ruling came too late or was undone: one that counts for a slot.
+RULINGS = Table(
+    "rulings",
+    METADATA,
+    Column("id", String(40), primary_key=True),
+    Column("escalation_id", String(40), ForeignKey(ESCALATIONS.c.id), nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("counts", Integer, nullable=True),
+    Column("reviewer", String(40), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("text", Text, nullable=True),  # what is to be released in the candidate's place
+    Column("clause", String(64), nullable=True),
+    Column("first_verdict", String(16), nullable=True),  # before scores and rewrite were shown
+    Column("request_id", String(64), nullable=False, unique=True),
+    Column("time", DateTime(timezone=True), nullable=False),
+    Column("takes_effect", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("escalation_id", "slot", "counts", name="uq_rulings_counts"),
+)
+
+# Who does not get a case (again), and why.
+EXCLUSIONS = Table(
+    "exclusions",
+    METADATA,
+    Column("escalation_id", String(40), ForeignKey(ESCALATIONS.c.id), primary_key=True),
+    Column("reviewer", String(40), primary_key=True),
+    Column("why", String(24), nullable=False),
+    Column("time", DateTime(timezone=True), nullable=False),
+)
+
+# Texts that a reviewer is writing, or had judged: by the SHA-256 of what would leave.
+EDITS = Table(
+    "edits",
+    METADATA,
+    Column("escalation_id", String(40), ForeignKey(ESCALATIONS.c.id), primary_key=True),
+    Column("reviewer", String(40), primary_key=True),
+    Column("draft", Text, nullable=False),
+    Column("saved", DateTime(timezone=True), nullable=False),
+    Column("judged_digest", String(64), nullable=True),
+    Column("judged_text", Text, nullable=True),
+    Column("judged_review", Text, nullable=True),  # JSON: what the judges said of it
+)
+
+# People. `id` is the pseudonym that the ledger knows; the name stands here alone.
+REVIEWERS = Table(
+    "reviewers",
+    METADATA,
+    Column("id", String(40), primary_key=True),
+    Column("name", String(128), nullable=False, unique=True),
+    Column("password_hash", Text, nullable=True),
+    Column("issuer", Text, nullable=True),
+    Column("subject", String(255), nullable=True),
+    Column("role", String(16), nullable=False),
+    Column("tenants", Text, nullable=False),
+    Column("policies", Text, nullable=False),
+    Column("languages", Text, nullable=False),
+    Column("clearance", String(16), nullable=False),
+    Column("opted_out", Text, nullable=False),
+    Column("preferences", Text, nullable=False),  # JSON
+    Column("failures", Integer, nullable=False),
+    Column("locked_until", DateTime(timezone=True), nullable=True),
+    Column("disabled", Boolean, nullable=False),
+    Column("created", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("issuer", "subject", name="uq_reviewers_issuer"),
+)
+
+# How much a person was shown on a day (UTC), by severity.
+EXPOSURES = Table(
+    "exposures",
+    METADATA,
+    Column("reviewer", String(40), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("severity", String(16), primary_key=True),
+    Column("shown", Integer, nullable=False),
+)
+
+# Answers on their way to callers (webhooks), from the transaction that settled the case.
+DELIVERIES = Table(
+    "deliveries",
+    METADATA,
+    Column("id", String(40), primary_key=True),  # the webhook-id: the same in every attempt
+    Column("escalation_id", String(40), nullable=False, index=True),
+    Column("response_id", String(40), nullable=False),
+    Column("tenant", String(128), nullable=False),
+    Column("key_id", String(16), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("state", String(16), nullable=False),  # pending, delivered, dead
+    Column("attempts", Integer, nullable=False),
+    Column("due", DateTime(timezone=True), nullable=False),
+    Column("owner", String(32), nullable=True),
+    Column("owned_until", DateTime(timezone=True), nullable=True),
+    Column("last_result", String(64), nullable=True),  # a status code, or a word for what failed
+    Column("created", DateTime(timezone=True), nullable=False),
+    Column("done", DateTime(timezone=True), nullable=True),
+    Index("ix_deliveries_due", "state", "due"),
 )

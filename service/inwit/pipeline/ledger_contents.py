@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from inwit.decisions import Explanation, Output, Round
+from inwit.cases import Output
+from inwit.decisions import Explanation, Round
 from inwit.types import Call, Candidate
 
 

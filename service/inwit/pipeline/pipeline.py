@@ -2,16 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from inwit import telemetry
+from inwit.cases import Output
 from inwit.decisions import (
     AnyRecord,
     Decision,
-    Output,
     Receipt,
     Record,
     Response,
@@ -31,11 +31,11 @@ from inwit.errors import (
 from inwit.pipeline.admission import Job, Limits, admit
 from inwit.pipeline.background import Background
 from inwit.pipeline.fallback import fallback_text
+from inwit.pipeline.held import held_content, hold_of, masked_output, without_queue
 from inwit.pipeline.input_stage import judge_input
 from inwit.pipeline.ledger_contents import contents_of
 from inwit.pipeline.look import Look, look
 from inwit.pipeline.protocols import Classifiers, Ledger, Meter, Model
-from inwit.pipeline.redaction import masked, private_spans
 from inwit.pipeline.reviewer import Reviewer, Subject, refuse_early_end, remaining
 from inwit.pipeline.rewriting import bare_refusal, outcome_of, rewrite_messages, settle
 from inwit.pipeline.shadow import Shadows
@@ -87,6 +87,7 @@ class Pipeline:
         meter: Meter,
         background: Background,
         limits: Limits,
+        queue_up: Callable[[], bool],
     ) -> None:
         self._model = model
         self._reviewer = reviewer
@@ -98,6 +99,7 @@ class Pipeline:
         self._background = background
         self._windows = Windows(reviewer, self._append)
         self._limits = limits
+        self._queue_up = queue_up
         self._in_flight = 0
 
     async def respond(self, call: Call, live: Live | None = None) -> Response:
@@ -113,6 +115,8 @@ class Pipeline:
             draft = await self._generate(job)
             first = draft.flagged or await self._reviewer.review(draft.subject, draft.candidate)
             outcome = await self._rewrite(job, draft.subject, first)
+            if not self._queue_up():
+                outcome = replace(outcome, decision=without_queue(job.policy, outcome.decision))
             output = act(job.policy, outcome.decision, outcome.candidate, call.messages)
             record = self._record_of(job, outcome, output)
             receipt = await self._record(job, record)
@@ -265,11 +269,14 @@ class Pipeline:
     def _record_of(
         self, job: Job, outcome: Outcome, output: Output, *, checked: bool = False
     ) -> Record:
-        now = datetime.now(UTC)
         held = outcome.decision.action is Action.ESCALATE and not checked
+        hold = hold_of(job, outcome.rounds) if held else None
+        contents = contents_of(job.call, outcome.rounds, output)
+        if hold is not None:
+            contents["held"] = held_content(hold)
         return Record(
             origin=job.origin,
-            time=now,
+            time=datetime.now(UTC),
             decision=outcome.decision,
             rounds=outcome.rounds,
             rewrites=outcome.rewrites,
@@ -281,9 +288,9 @@ class Pipeline:
             masked=output.masked,
             usage=_usages(outcome.rounds, job.live, generated=not checked),
             sent=_sent(job.live, output),
-            held_until=now + timedelta(seconds=job.policy.rule_within_s) if held else None,
+            hold=hold,
             timings_ms=job.timer.as_ms(),
-            contents=contents_of(job.call, outcome.rounds, output),
+            contents=contents,
             checked=checked,
             claim=job.call.claim,
         )
@@ -347,5 +354,4 @@ def act(
         return Output(fallback_text(policy, messages), "content_filter")
     if decision.covers != candidate.digest:
         raise InwitError("A decision was applied to a candidate that it does not cover.")
-    text, counts = masked(candidate.text, private_spans(policy, candidate.text, messages))
-    return Output(text, candidate.finish_reason, candidate.tool_calls, counts)
+    return masked_output(policy, candidate, messages)

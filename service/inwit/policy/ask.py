@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from inwit.decisions import AskReason, Explanation, Sampling
 from inwit.policy.policy import OnInput, Policy
-from inwit.policy.states import State, conscience_state, named, rank, severities
+from inwit.policy.states import State, conscience_state, named, severities
 from inwit.types import Fault, ReviewStatus, Verdict
 
 
@@ -33,7 +33,7 @@ def ask_reasons(
         **_failures(conscience),
         AskReason.DOUBT: conscience_state(policy, conscience, explanation) is State.DOUBT,
         AskReason.SEVERE: any(
-            rank(severity) >= rank(rule.severe_from)
+            severity.rank >= rule.severe_from.rank
             for severity in severities(policy, named(explanation))
         ),
         AskReason.TOOL_CALL: circumstances.tool_calls,

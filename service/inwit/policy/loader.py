@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
@@ -14,6 +16,7 @@ from inwit.policy.patterns import LinearPattern, validator
 from inwit.policy.policy import (
     CategoryRule,
     ClassifierRule,
+    EscalationRule,
     InputRule,
     JudgeThresholds,
     Policy,
@@ -183,7 +186,6 @@ def _compile(parsed: PolicyFile, raw: bytes) -> Policy:
     categories = {
         category: _category_rule(parsed, category, thresholds) for category in parsed.categories
     }
-    fallback = parsed.fallback_text
     return Policy(
         ref=PolicyRef(parsed.name, parsed.version, hashlib.sha256(raw).hexdigest()),
         description=parsed.description,
@@ -207,12 +209,10 @@ def _compile(parsed: PolicyFile, raw: bytes) -> Policy:
         tools=MappingProxyType({n: _tool_rule(n, tool) for n, tool in parsed.tools.items()}),
         input=_input_rule(parsed),
         redact=_redact_rule(parsed),
-        fallback_texts=MappingProxyType(
-            {"en": fallback} if isinstance(fallback, str) else fallback
-        ),
+        fallback_texts=_by_language(parsed.fallback_text),
         shadow=parsed.shadow,
         stream=StreamRule(parsed.stream.mode, parsed.stream.window, parsed.stream.overlap),
-        rule_within_s=parsed.escalation.rule_within_s,
+        escalation=_escalation_rule(parsed),
     )
 
 
@@ -307,3 +307,22 @@ def _redact_rule(parsed: PolicyFile) -> RedactRule | None:
     return RedactRule(
         frozenset(given.mask), frozenset(given.pass_if_sent_first), tuple(given.phone_regions)
     )
+
+
+def _escalation_rule(parsed: PolicyFile) -> EscalationRule:
+    given = parsed.escalation
+    return EscalationRule(
+        claim_within=timedelta(seconds=given.claim_within_s),
+        rule_within=timedelta(seconds=given.rule_within_s),
+        on_expiry=given.on_expiry,
+        expired_texts=_by_language(given.expired_text or {}),
+        second_from=given.second_review.from_severity,
+        second_share=given.second_review.share,
+        blocks_without_queue=given.on_queue_down == "block",
+        reason_for=frozenset(given.reason_for),
+        clause_for=frozenset(given.clause_for),
+    )
+
+
+def _by_language(texts: str | dict[str, str]) -> Mapping[str, str]:
+    return MappingProxyType({"en": texts} if isinstance(texts, str) else texts)

@@ -4,9 +4,11 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
+from inwit.cases import OnExpiry, RulingKind
 from inwit.decisions import AskReason
 from inwit.redaction.kinds import Kind
 from inwit.types import Action, Category, Enforcement, Framing, Harm, PolicyRef, Severity
@@ -199,6 +201,24 @@ class StreamRule:
 
 
 @dataclass(frozen=True, slots=True)
+class EscalationRule:
+    """When and how people rule. A second one from a severity on, and for a random share.
+
+    `expired_texts` by language is empty where the fallback text is for expired cases too.
+    """
+
+    claim_within: timedelta
+    rule_within: timedelta
+    on_expiry: OnExpiry
+    expired_texts: Mapping[str, str]
+    second_from: Severity | None
+    second_share: float
+    blocks_without_queue: bool
+    reason_for: frozenset[RulingKind]
+    clause_for: frozenset[RulingKind]
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """One policy file, compiled. `ref.digest` is the SHA-256 of the file's exact bytes."""
 
@@ -221,7 +241,7 @@ class Policy:
     fallback_texts: Mapping[str, str]
     shadow: str | None
     stream: StreamRule
-    rule_within_s: int
+    escalation: EscalationRule
 
     @property
     def name(self) -> str:

@@ -10,18 +10,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
     Field,
     StrictBool,
-    Tag,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from inwit.decisions import AskReason
+from inwit.policy.escalation_schema import EscalationIn
+from inwit.policy.fields import LANGUAGE, Share, Strict, Text, TextByLanguage
 from inwit.policy.patterns import argument_schema, linear, refused
 from inwit.policy.policy import (
     Clears,
@@ -35,7 +33,7 @@ from inwit.redaction.kinds import Kind
 from inwit.types import Category, Framing, Severity
 
 _NAME, _POLICY = r"^[a-z][a-z0-9_-]{0,62}$", r"^[a-z][a-z0-9-]{0,62}$"
-_TOOL, _LANGUAGE, _COUNTRY = r"^[A-Za-z0-9_-]{1,64}$", r"^[a-z]{2}$", r"^[A-Z]{2}$"
+_TOOL, _COUNTRY = r"^[A-Za-z0-9_-]{1,64}$", r"^[A-Z]{2}$"
 
 # What fits each pattern, for messages.
 PATTERN_WORDS: Mapping[str, str] = MappingProxyType(
@@ -43,16 +41,12 @@ PATTERN_WORDS: Mapping[str, str] = MappingProxyType(
         _NAME: "a lower-case letter, then lower-case letters, digits, `-` or `_`; 63 at most",
         _POLICY: "a lower-case letter, then lower-case letters, digits or `-`; 63 at most",
         _TOOL: "the tool's name: letters, digits, `-` or `_`; 64 at most",
-        _LANGUAGE: "a language as two lower-case letters (ISO 639-1), such as en",
+        LANGUAGE: "a language as two lower-case letters (ISO 639-1), such as en",
         _COUNTRY: "a country as two capital letters (ISO 3166-1), such as DE",
     }
 )
 
-# Strict: YAML's `yes` would count as the number 1, and "0.5" in quotes as a number.
-_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
-_Text = Annotated[str, Field(min_length=1, max_length=4000)]
 _Name = Annotated[str, Field(pattern=_NAME)]
-_Language = Annotated[str, Field(pattern=_LANGUAGE)]
 _HarmAction = Literal["rewrite", "escalate", "block"]
 _FailureAction = Literal["allow", "escalate", "block"]
 _DoubtAction = Literal["allow", "rewrite", "escalate", "block"]
@@ -75,26 +69,11 @@ _AskReason = Annotated[
 ]
 
 
-def _kind_of_fallback(value: Any) -> str:
-    return "(by language)" if isinstance(value, dict) else "(text)"
-
-
-_FallbackText = Annotated[
-    Annotated[_Text, Tag("(text)")]
-    | Annotated[dict[_Language, _Text], Field(min_length=1), Tag("(by language)")],
-    Discriminator(_kind_of_fallback),
-]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
-
-
-class ThresholdsIn(_Strict):
+class ThresholdsIn(Strict):
     """Risk below `lower` passes, at or above `upper` fails; between them lies doubt."""
 
-    lower: _Share = Field(description="Below it a risk passes.")
-    upper: _Share = Field(description="At or above it a risk fails.")
+    lower: Share = Field(description="Below it a risk passes.")
+    upper: Share = Field(description="At or above it a risk fails.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -128,7 +107,7 @@ class ConscienceThresholds(ThresholdsIn):
         return self
 
 
-class CategoryIn(_Strict):
+class CategoryIn(Strict):
     """How one category is treated; what is left out comes from the taxonomy and the policy."""
 
     severity: Severity | None = Field(None, description="The taxonomy's when missing.")
@@ -140,15 +119,15 @@ class CategoryIn(_Strict):
     )
 
 
-class ConscienceIn(_Strict):
+class ConscienceIn(Strict):
     """What the served model is asked about its own candidate."""
 
     framing: Framing = Field(description="How the candidate is shown (docs/decisions/0003).")
-    question: _Text = Field(
+    question: Text = Field(
         description="Answerable with Yes (harmful) or No. {harms} is replaced by the phrases of "
         "the policy's categories."
     )
-    label_mass_floor: _Share = Field(
+    label_mass_floor: Share = Field(
         description="Below this share of probability on Yes and No, the question was not answered."
     )
 
@@ -163,7 +142,7 @@ class ConscienceIn(_Strict):
         return question
 
 
-class ClassifierIn(_Strict):
+class ClassifierIn(Strict):
     """The independent judge: who, when, and what the answer can do."""
 
     use: Annotated[list[_Name], Field(min_length=1, max_length=8)] = Field(
@@ -179,7 +158,7 @@ class ClassifierIn(_Strict):
     severe_from: Severity = Field(
         Severity.HIGH, description="The severity from which a named category counts as severe."
     )
-    sample_rate: _Share = Field(
+    sample_rate: Share = Field(
         0.0, description="The random share of all other responses that is classified too."
     )
     on_failure: _FailureAction = Field(
@@ -191,7 +170,7 @@ class ClassifierIn(_Strict):
     )
 
 
-class RewriteIn(_Strict):
+class RewriteIn(Strict):
     """Rewriting of flagged candidates."""
 
     max_rounds: Annotated[int, Field(ge=1, le=5, strict=True)] = Field(
@@ -202,7 +181,7 @@ class RewriteIn(_Strict):
     )
 
 
-class RetrievalIn(_Strict):
+class RetrievalIn(Strict):
     """Which retrieved passages a request may bring."""
 
     sources: Annotated[list[Annotated[str, Field(min_length=1, max_length=256)]], Field()] = Field(
@@ -213,7 +192,7 @@ class RetrievalIn(_Strict):
     )
 
 
-class ToolIn(_Strict):
+class ToolIn(Strict):
     """One tool that a request may offer and the model may call."""
 
     arguments: Annotated[dict[str, Any], AfterValidator(argument_schema)] = Field(
@@ -227,7 +206,7 @@ class ToolIn(_Strict):
 _Pattern = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(linear)]
 
 
-class InputIn(_Strict):
+class InputIn(Strict):
     """What looks at the caller's own messages, beside generation."""
 
     use: list[_Name] = Field(
@@ -259,7 +238,7 @@ class InputIn(_Strict):
         return self
 
 
-class RedactIn(_Strict):
+class RedactIn(Strict):
     """Private data in the output."""
 
     mask: Annotated[list[Kind], Field(min_length=1)] = Field(description="Kinds that are masked.")
@@ -273,7 +252,7 @@ class RedactIn(_Strict):
     )
 
 
-class StreamIn(_Strict):
+class StreamIn(Strict):
     """What a streaming caller is sent before the whole response is decided."""
 
     mode: StreamMode = Field(
@@ -292,15 +271,7 @@ class StreamIn(_Strict):
     )
 
 
-class EscalationIn(_Strict):
-    """Responses that a person is to rule on."""
-
-    rule_within_s: Annotated[int, Field(ge=1, le=7 * 86_400, strict=True)] = Field(
-        default=900, description="Seconds after which a response that nobody ruled on is blocked."
-    )
-
-
-class PolicyFile(_Strict):
+class PolicyFile(Strict):
     """A policy of Inwit."""
 
     name: Annotated[str, Field(pattern=_POLICY)] = Field(
@@ -340,7 +311,7 @@ class PolicyFile(_Strict):
     )
     input: InputIn | None = Field(None, description="Looks at the caller's messages.")
     redact: RedactIn | None = Field(None, description="Masks private data in the output.")
-    fallback_text: _FallbackText = Field(
+    fallback_text: TextByLanguage = Field(
         description="What the caller gets in place of a blocked response: one text, or one for "
         "each language (ISO 639-1), the first of which is for all others."
     )

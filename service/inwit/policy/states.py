@@ -61,11 +61,6 @@ def severities(policy: Policy, categories: tuple[Category, ...]) -> list[Severit
     return [rule.harm.severity for rule in rules if rule is not None]
 
 
-def rank(severity: Severity) -> int:
-    """A rank by which severities are compared."""
-    return list(Severity).index(severity)
-
-
 def _failure(verdict: Verdict) -> State:
     truncated = verdict.status is ReviewStatus.TRUNCATED
     return State.TRUNCATED if truncated else State.UNAVAILABLE

@@ -6,6 +6,7 @@ from typing import Any
 
 from inwit.policy.policy import (
     ClassifierRule,
+    EscalationRule,
     InputRule,
     JudgeThresholds,
     Policy,
@@ -57,8 +58,24 @@ def summary(policy: Policy) -> dict[str, Any]:
         "redact": _redact(policy.redact),
         "fallback_text": dict(policy.fallback_texts),
         "stream": _stream(policy.stream),
-        "escalation": {"rule_within_s": policy.rule_within_s},
+        "escalation": _escalation(policy.escalation),
         "shadow": policy.shadow,
+    }
+
+
+def _escalation(rule: EscalationRule) -> dict[str, Any]:
+    return {
+        "claim_within_s": rule.claim_within.total_seconds(),
+        "rule_within_s": rule.rule_within.total_seconds(),
+        "on_expiry": rule.on_expiry.value,
+        "expired_text": dict(rule.expired_texts),
+        "second_review": {
+            "from_severity": rule.second_from.value if rule.second_from else None,
+            "share": rule.second_share,
+        },
+        "on_queue_down": "block" if rule.blocks_without_queue else "hold",
+        "reason_for": sorted(rule.reason_for),
+        "clause_for": sorted(rule.clause_for),
     }
 
 

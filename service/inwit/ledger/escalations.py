@@ -1,0 +1,261 @@
+"""Cases in the ledger's database: opened with their decision, read back, changed by version.
+
+Everything that changes a case runs inside a transaction of `LedgerStore.write`, which lets one
+writer in at a time, over all gateways: nothing changes between what is read and what is written.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from inwit.cases import ActKind, ActRecord, Case, CaseState, Hold, RulingKind, Slot
+from inwit.decisions import Record
+from inwit.errors import NotFound
+from inwit.ledger.tables import ESCALATIONS, EXCLUSIONS, SLOTS
+from inwit.ledger.transaction import Transaction
+from inwit.types import Category, PolicyRef, Severity
+
+_OPEN = (CaseState.PENDING.value, CaseState.CLAIMED.value)
+
+
+def open_case(transaction: Transaction, record: Record, hold: Hold, sequence: int) -> None:
+    """Make the case of a held response; its decision is the entry at `sequence`."""
+    origin, now = record.origin, transaction.now
+    row = {
+        "id": hold.id,
+        "response_id": origin.response_id,
+        "sequence": sequence,
+        "key_id": origin.principal.key_id,
+        "tenant": origin.principal.tenant,
+        "policy": origin.policy.name,
+        "policy_version": origin.policy.version,
+        "policy_digest": origin.policy.digest,
+        "language": hold.language,
+        "severity": hold.severity.value,
+        "categories": ",".join(record.decision.categories),
+        "tier": 1,
+        "required": hold.required,
+        "claim_within_s": round(hold.claim_within.total_seconds()),
+        "rule_within_s": round(hold.rule_within.total_seconds()),
+        "on_expiry": hold.on_expiry.value,
+        "due": now + hold.claim_within,
+        "waits_until": now + hold.waits if hold.waits else None,
+        "callback_url": hold.callback_url,
+    }
+    insert_case(transaction, row)
+    for number in range(1, hold.required + 1):
+        transaction.insert(SLOTS, slot_row(hold.id, number, tier=1))
+
+
+def insert_case(transaction: Transaction, row: Mapping[str, Any]) -> None:
+    """Insert a case that nobody has seen yet."""
+    fresh = {
+        "state": CaseState.PENDING.value,
+        "stuck": False,
+        "expected": None,
+        "opened": transaction.now,
+        "claimed_first": None,
+        "settles": None,
+        "closed": None,
+        "version": 1,
+        "indexed": 0,
+    }
+    transaction.insert(ESCALATIONS, {**fresh, **row})
+
+
+def slot_row(case_id: str, number: int, tier: int) -> dict[str, Any]:
+    """A slot that nobody holds."""
+    return {
+        "escalation_id": case_id,
+        "number": number,
+        "tier": tier,
+        "expirations": 0,
+        "ruled": False,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the database keeps of a case beside what `Case` says."""
+
+    sequence: int
+    key_id: str
+    claim_within_s: int
+    rule_within_s: int
+    on_expiry: str
+    settles: datetime | None
+    callback_url: str | None
+
+
+def case_of(connection: sa.Connection, case_id: str) -> tuple[Case, Terms]:
+    """One case.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    row = connection.execute(sa.select(ESCALATIONS).filter_by(id=case_id)).first()
+    if row is None:
+        raise no_such_case()
+    return cases_of(connection, [row])[0], _terms(row)
+
+
+def cases_of(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Case]:
+    """Rows of `escalations` with their slots and exclusions."""
+    ids = [row.id for row in rows]
+    slots: dict[str, list[Slot]] = {name: [] for name in ids}
+    excluded: dict[str, set[str]] = {name: set() for name in ids}
+    query = sa.select(SLOTS).where(SLOTS.c.escalation_id.in_(ids)).order_by(SLOTS.c.number)
+    for row in connection.execute(query):
+        slots[row.escalation_id].append(_slot(row))
+    for row in connection.execute(sa.select(EXCLUSIONS).where(EXCLUSIONS.c.escalation_id.in_(ids))):
+        excluded[row.escalation_id].add(row.reviewer)
+    return [_case(row, tuple(slots[row.id]), frozenset(excluded[row.id])) for row in rows]
+
+
+def unindexed(connection: sa.Connection, most: int) -> list[Case]:
+    """Cases that the queue was not told of as they now stand."""
+    query = sa.select(ESCALATIONS).where(ESCALATIONS.c.indexed < ESCALATIONS.c.version).limit(most)
+    return cases_of(connection, connection.execute(query).all())
+
+
+def open_cases(connection: sa.Connection, after: str, most: int) -> list[Case]:
+    """Open cases by id, those after `after`."""
+    query = (
+        sa.select(ESCALATIONS)
+        .where(ESCALATIONS.c.state.in_(_OPEN), ESCALATIONS.c.id > after)
+        .order_by(ESCALATIONS.c.id)
+        .limit(most)
+    )
+    return cases_of(connection, connection.execute(query).all())
+
+
+def open_tenants(connection: sa.Connection) -> list[str]:
+    """The tenants that have open cases."""
+    query = sa.select(ESCALATIONS.c.tenant).where(ESCALATIONS.c.state.in_(_OPEN)).distinct()
+    return list(connection.execute(query).scalars())
+
+
+def mark_indexed(transaction: Transaction, versions: Iterable[tuple[str, int]]) -> None:
+    """Note what the queue was told. Never goes back."""
+    for case_id, version in versions:
+        transaction.connection.execute(
+            sa.update(ESCALATIONS)
+            .where(ESCALATIONS.c.id == case_id, ESCALATIONS.c.indexed < version)
+            .values(indexed=version)
+        )
+
+
+def change(transaction: Transaction, case_id: str, **values: Any) -> None:
+    """Change a case, so that the queue is told."""
+    transaction.connection.execute(
+        sa.update(ESCALATIONS)
+        .where(ESCALATIONS.c.id == case_id)
+        .values(version=ESCALATIONS.c.version + 1, **values)
+    )
+
+
+def change_slot(transaction: Transaction, case_id: str, number: int, **values: Any) -> None:
+    """Change a slot; the case is to be changed too."""
+    transaction.connection.execute(
+        sa.update(SLOTS)
+        .where(SLOTS.c.escalation_id == case_id, SLOTS.c.number == number)
+        .values(**values)
+    )
+
+
+def exclude(transaction: Transaction, case_id: str, reviewer: str, why: str) -> None:
+    """Keep a case from a reviewer, for good."""
+    keys = {"escalation_id": case_id, "reviewer": reviewer}
+    connection = transaction.connection
+    if connection.execute(sa.select(EXCLUSIONS).filter_by(**keys)).first() is None:
+        connection.execute(sa.insert(EXCLUSIONS), {**keys, "why": why, "time": transaction.now})
+
+
+def note(
+    transaction: Transaction,
+    case: Case,
+    kind: ActKind,
+    actor: str | None,
+    facts: Mapping[str, Any],
+    contents: Mapping[str, bytes] | None = None,
+) -> None:
+    """Append an entry about a case. A golden one has no response of its own."""
+    golden = case.expected is not None
+    transaction.add(
+        ActRecord(
+            kind=kind,
+            time=transaction.now,
+            tenant=case.tenant,
+            actor=actor,
+            facts={**facts, "golden": True} if golden else facts,
+            contents=contents or {},
+            response_id="" if golden else case.response_id,
+            case_id=case.id,
+        )
+    )
+
+
+def no_such_case() -> NotFound:
+    """The error for a case that is not there, or not for this reviewer."""
+    return NotFound("There is no case with this id that you may see.")
+
+
+def aware(moment: datetime) -> datetime:
+    """SQLite gives times back in UTC, without saying so."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def maybe(moment: datetime | None) -> datetime | None:
+    """The same, where there may be none."""
+    return None if moment is None else aware(moment)
+
+
+def _case(row: sa.Row[Any], slots: tuple[Slot, ...], excluded: frozenset[str]) -> Case:
+    return Case(
+        id=row.id,
+        response_id=row.response_id,
+        tenant=row.tenant,
+        policy=PolicyRef(row.policy, row.policy_version, row.policy_digest),
+        language=row.language,
+        severity=Severity(row.severity),
+        categories=tuple(Category(each) for each in row.categories.split(",") if each),
+        tier=row.tier,
+        required=row.required,
+        state=CaseState(row.state),
+        stuck=row.stuck,
+        expected=RulingKind(row.expected) if row.expected else None,
+        opened=aware(row.opened),
+        due=aware(row.due),
+        claimed_first=maybe(row.claimed_first),
+        waits_until=maybe(row.waits_until),
+        version=row.version,
+        slots=slots,
+        excluded=excluded,
+    )
+
+
+def _terms(row: sa.Row[Any]) -> Terms:
+    return Terms(
+        sequence=row.sequence,
+        key_id=row.key_id,
+        claim_within_s=row.claim_within_s,
+        rule_within_s=row.rule_within_s,
+        on_expiry=row.on_expiry,
+        settles=maybe(row.settles),
+        callback_url=row.callback_url,
+    )
+
+
+def _slot(row: sa.Row[Any]) -> Slot:
+    return Slot(
+        number=row.number,
+        tier=row.tier,
+        reviewer=row.reviewer,
+        lease_hash=row.lease_hash,
+        lease_until=maybe(row.lease_until),
+        expirations=row.expirations,
+        ruled=row.ruled,
+    )

@@ -1,0 +1,192 @@
+"""Leases on slots, held by the database: who may rule, until when, by a token of one tab.
+
+The queue in Redis picks cases; what stands here is what counts. A lease that is over here is over,
+whatever Redis or a browser believes.
+"""
+
+import hashlib
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from inwit.cases import ActKind, Case, CaseState, Lease, Reviewer, Slot, WhySkipped
+from inwit.errors import Conflict, Forbidden
+from inwit.ledger.escalations import (
+    Terms,
+    case_of,
+    change,
+    change_slot,
+    exclude,
+    no_such_case,
+    note,
+)
+from inwit.ledger.tables import SLOTS
+from inwit.ledger.transaction import Transaction
+
+MOST_EXPIRATIONS = 3  # of leases on one slot; then somebody has to look why
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a lease's token: 256 random bits need no slow hash."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def claim(
+    transaction: Transaction,
+    case_id: str,
+    reviewer: Reviewer,
+    token: str,
+    lease_s: float,
+    *,
+    slot: int | None = None,
+    take_over: bool = False,
+) -> tuple[Case, Lease]:
+    """Give a reviewer a slot of a case: the one named, or any that is free.
+
+    `take_over` moves a lease that the same reviewer has in another tab into this one.
+
+    Raises:
+        NotFound: no such case, or not for this reviewer's eyes.
+        Forbidden: the case is not one for this reviewer to rule on.
+        Conflict: nothing of it is free for them now.
+    """
+    case, terms = case_of(transaction.connection, case_id)
+    if not reviewer.may_see(case):
+        raise no_such_case()
+    taken = _free_slot(transaction, case, reviewer, slot, take_over)
+    until = transaction.now + timedelta(seconds=lease_s)
+    change_slot(
+        transaction,
+        case_id,
+        taken.number,
+        reviewer=reviewer.id,
+        lease_hash=token_hash(token),
+        lease_until=until,
+    )
+    _change_claimed(transaction, case, terms)
+    note(
+        transaction, case, ActKind.CLAIMED, reviewer.id, {"slot": taken.number, "tier": taken.tier}
+    )
+    claimed, _ = case_of(transaction.connection, case_id)
+    return claimed, Lease(case_id, taken.number, token, until)
+
+
+def renew(transaction: Transaction, case_id: str, token: str, lease_s: float) -> Lease:
+    """Hold on to a slot. No entry: a heartbeat is no act.
+
+    Raises:
+        NotFound: no such case.
+        Conflict: the lease is over, or was never this token's.
+    """
+    case, _ = case_of(transaction.connection, case_id)
+    slot = held_slot(transaction, case, token)
+    until = transaction.now + timedelta(seconds=lease_s)
+    change_slot(transaction, case_id, slot.number, lease_until=until)
+    return Lease(case_id, slot.number, token, until)
+
+
+def release(
+    transaction: Transaction, case_id: str, token: str, why: WhySkipped | None = None
+) -> Case:
+    """Give a slot back; with a reason, for good.
+
+    Raises:
+        NotFound: no such case.
+        Conflict: the lease is over, or was never this token's.
+    """
+    case, _ = case_of(transaction.connection, case_id)
+    slot = held_slot(transaction, case, token)
+    if why is not None and slot.reviewer is not None:
+        exclude(transaction, case_id, slot.reviewer, why.value)
+    free(transaction, case, slot)
+    kind = ActKind.RELEASED if why is None else ActKind.SKIPPED
+    facts = {"slot": slot.number, "why": why.value if why else None}
+    note(transaction, case, kind, slot.reviewer, facts)
+    return case_of(transaction.connection, case_id)[0]
+
+
+def held_slot(transaction: Transaction, case: Case, token: str) -> Slot:
+    """The slot that a token holds now.
+
+    Raises:
+        Conflict: none; it says what changed.
+    """
+    wanted = token_hash(token)
+    found = next((slot for slot in case.slots if slot.lease_hash == wanted), None)
+    if not case.state.open:
+        raise Conflict(f"This case is {case.state.value}: it is closed.")
+    if found is None or not found.leased(transaction.now):
+        raise Conflict("Your lease on this case is over. Claim it again to go on.")
+    return found
+
+
+def free(transaction: Transaction, case: Case, slot: Slot, *, expired: bool = False) -> None:
+    """Take a lease from a slot, and give the case back to the queue."""
+    expirations = slot.expirations + expired
+    change_slot(
+        transaction,
+        case.id,
+        slot.number,
+        reviewer=None,
+        lease_hash=None,
+        lease_until=None,
+        expirations=expirations,
+    )
+    stuck = case.stuck or expirations >= MOST_EXPIRATIONS
+    others = [each for each in case.open_slots if each.number != slot.number]
+    leased = any(each.leased(transaction.now) for each in others)
+    state = CaseState.CLAIMED if leased else CaseState.PENDING
+    change(transaction, case.id, state=state.value, stuck=stuck)
+
+
+def expire_leases(transaction: Transaction, most: int) -> list[Case]:
+    """Take leases that are over from their slots, the oldest first."""
+    query = (
+        sa.select(SLOTS.c.escalation_id, SLOTS.c.number)
+        .where(SLOTS.c.lease_until <= transaction.now, SLOTS.c.ruled.is_(False))
+        .order_by(SLOTS.c.lease_until)
+        .limit(most)
+    )
+    freed: dict[str, Case] = {}
+    for case_id, number in transaction.connection.execute(query).all():
+        case, _ = case_of(transaction.connection, case_id)
+        slot = next(each for each in case.slots if each.number == number)
+        free(transaction, case, slot, expired=True)
+        after, _ = case_of(transaction.connection, case_id)
+        facts = {"slot": number, "expirations": slot.expirations + 1, "stuck": after.stuck}
+        note(transaction, case, ActKind.LEASE_EXPIRED, slot.reviewer, facts)
+        freed[case_id] = after
+    return list(freed.values())
+
+
+def _free_slot(
+    transaction: Transaction, case: Case, reviewer: Reviewer, number: int | None, take_over: bool
+) -> Slot:
+    if not case.state.open:
+        raise Conflict(f"This case is {case.state.value}: it is closed.")
+    if reviewer.id in case.excluded:
+        raise Conflict("You gave this case away before: it is for somebody else.")
+    own = [slot for slot in case.slots if slot.reviewer == reviewer.id]
+    if any(slot.ruled for slot in own):
+        raise Conflict("You have ruled on this case already: the next ruling is another person's.")
+    held = [slot for slot in own if slot.leased(transaction.now)]
+    if held and not take_over:
+        raise Conflict("You have this case open in another tab. Go on there, or take it over here.")
+    mine = [slot for slot in case.open_slots if reviewer.may_rule(case, slot.tier)]
+    if not mine:
+        raise Forbidden("This case needs a reviewer of another tier, language or clearance.")
+    free_ones = held or [slot for slot in mine if not slot.leased(transaction.now)]
+    if number is not None:
+        free_ones = [slot for slot in free_ones if slot.number == number]
+    if not free_ones:
+        raise Conflict("Somebody else has this case now.")
+    return free_ones[0]
+
+
+def _change_claimed(transaction: Transaction, case: Case, terms: Terms) -> None:
+    """The first claim of a tier starts the clock for the ruling."""
+    values: dict[str, object] = {"state": CaseState.CLAIMED.value, "stuck": False}
+    if case.claimed_first is None:
+        due = transaction.now + timedelta(seconds=terms.rule_within_s)
+        values |= {"claimed_first": transaction.now, "due": due}
+    change(transaction, case.id, **values)

@@ -1,0 +1,218 @@
+"""Rulings: taken under a lease, about exactly what the person saw, and taken back for a moment."""
+
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from inwit.cases import TOP_TIER, ActKind, Case, CaseState, Ruling, RulingKind, Slot
+from inwit.errors import Conflict, FieldError, InvalidField
+from inwit.ledger import leases
+from inwit.ledger.escalations import Terms, aware, case_of, change, change_slot, note
+from inwit.ledger.outcomes import content_at, next_effect, ruling_of, settle
+from inwit.ledger.stored import output_of
+from inwit.ledger.tables import EDITS, RULINGS
+from inwit.ledger.transaction import Transaction
+from inwit.types import Category
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A ruling as it comes from a person, with what they saw.
+
+    `digest` is that of the text to be released, or of the candidate where nothing is. `reason` is
+    content. `request_id` makes a repeat the same ruling. `undo_s` is the time in which it can be
+    taken back where no caller waits in line.
+    """
+
+    case_id: str
+    reviewer: str
+    token: str
+    kind: RulingKind
+    digest: str
+    policy_digest: str
+    request_id: str
+    clause: Category | None = None
+    reason: str = ""
+    first_verdict: RulingKind | None = None
+    despite_flags: bool = False
+    undo_s: float = 0.0
+
+
+def rule(transaction: Transaction, said: Said) -> tuple[Ruling, Case]:
+    """Take a ruling; it settles the case where it was the last one needed.
+
+    Raises:
+        NotFound: no such case.
+        Conflict: the lease is over, or something is not as the person saw it: it says what.
+        InvalidField: a ruling that this case cannot have.
+    """
+    connection = transaction.connection
+    case, terms = case_of(connection, said.case_id)
+    if again := _ruled_before(connection, said):
+        return again, case
+    if case.state is CaseState.EXPIRED:
+        return _late(transaction, case, said), case
+    slot = leases.held_slot(transaction, case, said.token)
+    _check_seen(transaction, case, terms, slot, said)
+    waits = case.waits_until is not None and transaction.now < case.waits_until
+    effect = transaction.now + timedelta(seconds=0.0 if waits else said.undo_s)
+    ruling = _insert(transaction, said, slot.number, effect, counts=True)
+    _note_ruling(transaction, case, ActKind.RULED, ruling, said, tier=slot.tier)
+    change_slot(transaction, case.id, slot.number, ruled=True, lease_until=None)
+    settles = min(filter(None, (terms.settles, effect)))
+    free = not any(
+        each.leased(transaction.now) for each in case.open_slots if each.number != slot.number
+    )
+    state = CaseState.PENDING if free else CaseState.CLAIMED
+    change(transaction, case.id, settles=settles, state=state.value)
+    if effect <= transaction.now:
+        settle(transaction, case.id)
+    return ruling, case_of(connection, case.id)[0]
+
+
+def undo(
+    transaction: Transaction,
+    case_id: str,
+    ruling_id: str,
+    reviewer: str,
+    token: str,
+    lease_s: float,
+) -> Case:
+    """Take a ruling back before it takes effect; its slot is the reviewer's again.
+
+    Raises:
+        NotFound: no such case.
+        Conflict: it has taken effect, or is not this reviewer's.
+    """
+    connection = transaction.connection
+    case, _ = case_of(connection, case_id)
+    keys = {"id": ruling_id, "escalation_id": case_id, "reviewer": reviewer, "counts": 1}
+    row = connection.execute(sa.select(RULINGS).filter_by(**keys)).first()
+    if row is None or not case.state.open or aware(row.takes_effect) <= transaction.now:
+        raise Conflict("This ruling has taken effect and cannot be taken back.")
+    connection.execute(sa.update(RULINGS).where(RULINGS.c.id == ruling_id).values(counts=None))
+    change_slot(
+        transaction,
+        case_id,
+        row.slot,
+        ruled=False,
+        lease_hash=leases.token_hash(token),
+        lease_until=transaction.now + timedelta(seconds=lease_s),
+    )
+    settles = next_effect(connection, case_id)
+    change(transaction, case_id, settles=settles, state=CaseState.CLAIMED.value)
+    note(transaction, case, ActKind.UNDONE, reviewer, {"ruling": ruling_id})
+    return case_of(connection, case_id)[0]
+
+
+def _check_seen(transaction: Transaction, case: Case, terms: Terms, slot: Slot, said: Said) -> None:
+    """Whether the ruling is about this case as it is now."""
+    if said.policy_digest != case.policy.digest:
+        raise Conflict(f"This case is decided under the policy {case.policy.digest[:12]}….")
+    offers = content_at(transaction, terms.sequence, "held")["offers"]
+    match said.kind:
+        case RulingKind.EDIT:
+            expected = _judged_digest(transaction, said)
+        case RulingKind.APPROVE_REWRITE if "approve_rewrite" not in offers:
+            raise _not_for_this(said, "this case has no rewrite that could be approved")
+        case RulingKind.ESCALATE if slot.tier >= TOP_TIER:
+            raise _not_for_this(said, "there is no higher tier: approve, edit or block")
+        case kind:
+            shown = kind.value if kind is RulingKind.APPROVE_REWRITE else "approve"
+            expected = output_of(offers[shown]).digest
+    if said.digest != expected:
+        raise Conflict("The text is not the one that you saw. Look at the case again.")
+
+
+def _judged_digest(transaction: Transaction, said: Said) -> str:
+    row = _edited(transaction, said)
+    if row is None or row.judged_digest is None:
+        raise _not_for_this(said, "let the judges look at your text first (check the edit)")
+    if not said.despite_flags and not json.loads(row.judged_review)["passed"]:
+        problem = "the judges did not pass your text; say that you release it all the same"
+        raise InvalidField("Mend `despite_flags`.", (FieldError("despite_flags", problem),))
+    return row.judged_digest
+
+
+def _edited(transaction: Transaction, said: Said) -> Any:
+    keys = {"escalation_id": said.case_id, "reviewer": said.reviewer}
+    return transaction.connection.execute(sa.select(EDITS).filter_by(**keys)).first()
+
+
+def _not_for_this(said: Said, problem: str) -> InvalidField:
+    detail = f"The ruling {said.kind.value} does not fit this case."
+    return InvalidField(detail, (FieldError("ruling", problem),))
+
+
+def _ruled_before(connection: sa.Connection, said: Said) -> Ruling | None:
+    keys = {"request_id": said.request_id, "escalation_id": said.case_id}
+    row = connection.execute(sa.select(RULINGS).filter_by(**keys)).first()
+    return ruling_of(row) if row is not None and row.reviewer == said.reviewer else None
+
+
+def _late(transaction: Transaction, case: Case, said: Said) -> Ruling:
+    """A ruling after the end: kept to learn from, and nothing is released for it.
+
+    Raises:
+        Conflict: this person never held the case.
+    """
+    wanted = leases.token_hash(said.token)
+    slot = next((each for each in case.slots if each.lease_hash == wanted), None)
+    if slot is None or slot.ruled:
+        raise Conflict("Nobody ruled on this case in time: it is closed.")
+    ruling = _insert(transaction, said, slot.number, transaction.now, counts=False)
+    _note_ruling(transaction, case, ActKind.RULED_LATE, ruling, said, tier=slot.tier)
+    return ruling
+
+
+def _insert(
+    transaction: Transaction, said: Said, slot: int, effect: datetime, *, counts: bool
+) -> Ruling:
+    edited = said.kind is RulingKind.EDIT and _edited(transaction, said)
+    edit = edited.judged_text if edited else None
+    row = {
+        "id": f"rul_{uuid.uuid4().hex}",
+        "escalation_id": said.case_id,
+        "slot": slot,
+        "counts": 1 if counts else None,
+        "reviewer": said.reviewer,
+        "kind": said.kind.value,
+        "digest": said.digest,
+        "text": edit,
+        "clause": said.clause.value if said.clause else None,
+        "first_verdict": said.first_verdict.value if said.first_verdict else None,
+        "request_id": said.request_id,
+        "time": transaction.now,
+        "takes_effect": effect,
+    }
+    transaction.connection.execute(sa.insert(RULINGS), row)
+    query = sa.select(RULINGS).filter_by(id=row["id"])
+    return ruling_of(transaction.connection.execute(query).one())
+
+
+def _note_ruling(
+    transaction: Transaction, case: Case, kind: ActKind, ruling: Ruling, said: Said, tier: int
+) -> None:
+    contents: dict[str, bytes] = {}
+    if said.reason:
+        contents["reason"] = json.dumps(said.reason).encode()
+    if said.kind is RulingKind.EDIT:
+        edited = _edited(transaction, said)
+        contents["edit"] = json.dumps(edited.judged_text if edited else None).encode()
+    facts = {
+        "ruling": ruling.id,
+        "kind": ruling.kind.value,
+        "slot": ruling.slot,
+        "tier": tier,
+        "digest": ruling.digest,
+        "clause": ruling.clause,
+        "first_verdict": said.first_verdict.value if said.first_verdict else None,
+        "despite_flags": said.despite_flags,
+        "lease": leases.token_hash(said.token).hex(),
+        "takes_effect": ruling.takes_effect.isoformat(),
+    }
+    note(transaction, case, kind, said.reviewer, facts, contents)
