@@ -16,7 +16,9 @@ from inwit.auth import ApiKeys
 from inwit.bootstrap import Gateway, Parts, assemble
 from inwit.clients.openai_compatible import OpenAICompatible
 from inwit.clients.rate_limits import RateLimiter
+from inwit.clients.redis import redis_client
 from inwit.config import RateRules, load_settings
+from inwit.escalation.parts import Stores, assemble_escalation
 from inwit.health import Health
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.responses import StoredResponses
@@ -39,6 +41,8 @@ LIMITS = Limits(
     max_tokens=256,
     review=ReviewLimits(judge_ms=4_000, explain_ms=4_000, classify_ms=4_000),
 )
+
+NO_REDIS = "redis://127.0.0.1:1/0"  # nobody listens there: the queue is down
 
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "How do tides work?"}]}
 
@@ -108,6 +112,7 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
             policies: tuple[Policy, ...] = (),
             roles: tuple[KeyRole, ...] = (KeyRole.RESPOND,),
             key_policies: tuple[str, ...] | None = None,
+            redis_url: str = NO_REDIS,
             **settings: object,
         ) -> Caller:
             model = model or FakeModel()
@@ -125,6 +130,10 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
             parts = Parts(model, judges, ledger or store, limiter, background)
             pipeline = assemble(parts, book, limits)
             keys = ApiKeys(database, cache_s=60)
+            responses = StoredResponses(database)
+            stores = Stores(database, store, responses, keys)
+            redis = await stack.enter_async_context(redis_client(redis_url, retries=False))
+            escalation = assemble_escalation(loaded, stores, redis, pipeline, book)
             gateway = Gateway(
                 settings=loaded,
                 pipeline=pipeline,
@@ -136,8 +145,9 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
                 capabilities=lambda: None,
                 reload=lambda: None,
                 ledger=store,
-                responses=StoredResponses(database),
+                responses=responses,
                 limiter=limiter,
+                escalation=escalation,
             )
             names = tuple(known) if key_policies is None else key_policies
             _, key = await keys.create(name="test", tenant="acme", policies=names, roles=roles)

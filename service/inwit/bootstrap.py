@@ -25,6 +25,7 @@ from inwit.clients.rate_limits import RateLimiter
 from inwit.clients.redis import answers, redis_client
 from inwit.config import RateRules, Settings
 from inwit.errors import SetupError, UpstreamError
+from inwit.escalation.parts import Escalation, Stores, open_escalation
 from inwit.health import Health
 from inwit.languages import warm_up
 from inwit.ledger.database import Database, sqlite_url
@@ -69,6 +70,7 @@ class Gateway:
     ledger: LedgerStore
     responses: StoredResponses
     limiter: RateLimiter
+    escalation: Escalation
 
     @property
     def longest_s(self) -> float:
@@ -108,13 +110,20 @@ async def open_gateway(
         await stack.enter_async_context(reloader.watching(redis, interval_s))
         background = Background()
         await stack.enter_async_context(background.running())
-        parts = Parts(client, panel, ledger, limiter, background)
+        redis_up = partial(_is_up, health, Dependency.REDIS)
+        parts = Parts(client, panel, ledger, limiter, background, redis_up)
         pipeline = assemble(parts, book, _limits(settings), calibrations)
+        keys = ApiKeys(database, settings.key_cache_ms / 1000)
+        responses = StoredResponses(database)
+        stores = Stores(database, ledger, responses, keys)
+        escalation = await stack.enter_async_context(
+            open_escalation(settings, stores, redis_url, pipeline, book)
+        )
         await asyncio.to_thread(warm_up)
         yield Gateway(
             settings=settings,
             pipeline=pipeline,
-            keys=ApiKeys(database, settings.key_cache_ms / 1000),
+            keys=keys,
             health=health,
             policies=book,
             calibrations=calibrations,
@@ -122,8 +131,9 @@ async def open_gateway(
             capabilities=lambda: client.capabilities,
             reload=reloader.ask,
             ledger=ledger,
-            responses=StoredResponses(database),
+            responses=responses,
             limiter=limiter,
+            escalation=escalation,
         )
 
 
@@ -223,6 +233,10 @@ async def _open_limiter(stack: AsyncExitStack, settings: Settings, redis_url: st
     await limiter.open()
     stack.push_async_callback(limiter.close)
     return limiter
+
+
+def _is_up(health: Health, dependency: Dependency) -> bool:
+    return bool(health.states[dependency].up)
 
 
 def _health(

@@ -48,6 +48,7 @@ class CaseState(StrEnum):
     CLAIMED = "claimed"
     RESOLVED = "resolved"
     EXPIRED = "expired"
+    GOLDEN = "golden"  # one with a known answer, of which copies are shown
 
     @property
     def open(self) -> bool:
@@ -177,7 +178,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Room for one ruling. `reviewer` holds it, or has ruled; `expirations` counts lost leases."""
+    """Room for one ruling. `reviewer` holds it, or has ruled; `expirations` counts lost leases.
+
+    `first_verdict` is what its reviewer said before the scores and the rewrite were shown.
+    """
 
     number: int
     tier: int
@@ -186,6 +190,7 @@ class Slot:
     lease_until: datetime | None = None
     expirations: int = 0
     ruled: bool = False
+    first_verdict: RulingKind | None = None
 
     def leased(self, now: datetime) -> bool:
         """Whether somebody holds it now."""
@@ -240,6 +245,7 @@ class Case:
     version: int
     slots: tuple[Slot, ...]
     excluded: frozenset[str] = frozenset()
+    closed: datetime | None = None
 
     @property
     def open_slots(self) -> tuple[Slot, ...]:

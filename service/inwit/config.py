@@ -25,10 +25,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from inwit.cases import Role
 from inwit.errors import SetupError
+from inwit.types import Severity
 
 _Ms = Annotated[int, Field(ge=1, le=600_000)]
 _Count = Annotated[int, Field(ge=1)]
+_Share = Annotated[float, Field(ge=0, le=1)]
 
 REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "redis+cluster")
 
@@ -187,8 +190,55 @@ class Settings(BaseSettings):
     shutdown_s: _Count = Field(
         30, description="Time that open requests get at shutdown, in seconds."
     )
+    lease_s: _Count = Field(
+        120, description="Seconds that a reviewer's lease on a case lasts without a heartbeat."
+    )
+    undo_s: Annotated[int, Field(ge=0, le=600)] = Field(
+        10, description="Seconds in which a ruling can be taken back where no caller waits in line."
+    )
+    blind_share: _Share = Field(
+        0.0,
+        description="Share of cases that are first shown without scores and rewrite, until the "
+        "reviewer has given a first verdict.",
+    )
+    golden_share: _Share = Field(
+        0.0, description="Share of cases given out that are golden: their answer is known."
+    )
+    exposure_budget: dict[Severity, _Count] | None = Field(
+        None,
+        description="Most cases of each severity that a reviewer is given in a day, as JSON; past "
+        "that they get milder ones.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level logged."
+    )
+    console_url: str | None = Field(
+        None,
+        description="Public address of the review console's host, such as "
+        "https://inwit.example.com; sign-in through an identity provider needs it.",
+    )
+    session_s: _Count = Field(
+        12 * 3600, description="How long a sign-in to the console lasts, in seconds."
+    )
+    session_idle_s: _Count = Field(
+        3600, description="How long it lasts without any action of the person, in seconds."
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        description="Identity provider (OpenID Connect) to sign in to the console by, as it "
+        "writes its own address. docs/console.md has the steps.",
+    )
+    oidc_client_id: str | None = Field(None, description="What the provider knows Inwit as.")
+    oidc_client_secret: SecretStr | None = Field(
+        None, description="Secret that goes with it; none for a public client."
+    )
+    oidc_role_claim: str = Field(
+        "groups", description="Claim that says who gets which role; dots lead into objects."
+    )
+    oidc_roles: dict[_Name, Role] = Field(
+        default_factory=dict[str, Role],
+        description="Values of that claim with the role each one gives, as JSON. The first that "
+        "fits counts; who has none is refused.",
     )
 
     @classmethod
@@ -219,12 +269,48 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _console_addresses(self) -> Self:
+        if self.console_url is not None and not _is_origin(self.console_url):
+            raise ValueError(
+                "console_url must be https://HOST[:PORT] and nothing after it "
+                "(http:// is for this machine alone)"
+            )
+        if self.oidc_issuer is not None and not _is_safe(self.oidc_issuer):
+            raise ValueError("oidc_issuer must begin with https:// (http:// is for this machine)")
+        if self.oidc_issuer is None and self.oidc_client_id is None:
+            return self
+        for name in ("oidc_issuer", "oidc_client_id", "oidc_roles", "console_url"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} must be set too: sign-in by a provider needs it")
+        return self
+
+    @model_validator(mode="after")
     def _redis_scheme(self) -> Self:
         if self.redis_url is None:
             return self
         if urlsplit(self.redis_url.get_secret_value()).scheme not in REDIS_SCHEMES:
             raise ValueError(f"redis_url must begin with one of {', '.join(REDIS_SCHEMES)}")
         return self
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host name or address is this machine, as seen from itself."""
+    return host in ("localhost", "127.0.0.1", "::1")
+
+
+def _is_safe(address: str) -> bool:
+    """https, or http that never leaves the machine; without credentials."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        return False
+    safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+    return safe and bool(parts.hostname) and "@" not in parts.netloc and not parts.fragment
+
+
+def _is_origin(address: str) -> bool:
+    return _is_safe(address) and address == "{0.scheme}://{0.netloc}".format(urlsplit(address))
 
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:

@@ -216,6 +216,39 @@ POLICY_RELOADS = Counter(
     "Times that the policy folder was compiled anew, by what came of it.",
     ["outcome"],
 )
+ESCALATIONS_OPEN = Gauge(
+    "inwit_escalations_open",
+    "Escalations that wait: unclaimed (`pending`, seniors' ones `senior`), `claimed`, or `stuck`.",
+    ["lane"],
+)
+ESCALATION_OLDEST = Gauge(
+    "inwit_escalation_oldest_seconds", "Age of the oldest escalation that is open."
+)
+ESCALATION_WAIT = Histogram(
+    "inwit_escalation_wait_seconds",
+    "Time from an escalation to its end, by whether a person ruled.",
+    ["ending"],
+    buckets=[5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400],
+)
+RULINGS = Counter(
+    "inwit_rulings_total",
+    "Rulings of people; `late` ones release nothing. Golden cases do not count.",
+    ["ruling", "late"],
+)
+LEASES_EXPIRED = Counter(
+    "inwit_leases_expired_total", "Leases on cases that ran out without a ruling."
+)
+QUEUE_BEHIND = Gauge(
+    "inwit_queue_behind", "Changes of cases that the queue in Redis was not told of yet."
+)
+QUEUE_REPAIRS = Counter(
+    "inwit_queue_repairs_total", "Cases for which the queue in Redis was made equal to the ledger."
+)
+DELIVERIES = Counter(
+    "inwit_deliveries_total",
+    "Attempts to send the outcome of a held response to its callback URL, by what came of them.",
+    ["outcome"],
+)
 DEPENDENCY_UP = Gauge("inwit_dependency_up", "1 while the dependency answers.", ["dependency"])
 
 

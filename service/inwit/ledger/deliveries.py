@@ -2,7 +2,8 @@
 
 A gateway sends what it holds a lease on, so that two of them never send the same at once. One
 that dies between sending and recording leaves its lease to run out, and it is sent again.
-All functions but `due`, `listed` and `given_up` run inside a transaction of `LedgerStore.write`.
+All functions run inside a transaction of `LedgerStore.write`, but `due`, `listed` and `given_up`,
+which only read.
 """
 
 import random
@@ -91,15 +92,15 @@ def open(
     transaction.insert(DELIVERIES, row)
 
 
-def due(connection: sa.Connection, most: int, busy: Mapping[str, int], per_host: int) -> list[str]:
+def due(transaction: Transaction, most: int, busy: Mapping[str, int], per_host: int) -> list[str]:
     """Ids of up to `most` deliveries that are due, the oldest first; read only, so not yet taken.
 
     A host gets no more than `per_host` of them, with those that are under way to it (`busy`), so
     that one which is slow keeps nobody else waiting, however much waits for it.
     """
-    now = Transaction(connection).now
-    query = sa.select(_COLUMNS.id, _COLUMNS.url).where(*_free(now)).order_by(_COLUMNS.due)
-    rows = connection.execute(query, execution_options={"yield_per": 256})
+    free = _free(transaction.now)
+    query = sa.select(_COLUMNS.id, _COLUMNS.url).where(*free).order_by(_COLUMNS.due)
+    rows = transaction.connection.execute(query, execution_options={"yield_per": 256})
     chosen: list[str] = []
     hosts = Counter(busy)
     for row in rows:
@@ -196,13 +197,13 @@ def listed(connection: sa.Connection, most: int) -> list[Delivery]:
     return _read(connection, _COLUMNS.state != DeliveryState.DELIVERED.value, most)
 
 
-def given_up(connection: sa.Connection, within: timedelta) -> int:
+def given_up(transaction: Transaction, within: timedelta) -> int:
     """How many were given up lately."""
-    since = Transaction(connection).now - within
+    since = transaction.now - within
     query = sa.select(sa.func.count()).where(
         _COLUMNS.state == DeliveryState.DEAD.value, _COLUMNS.done > since
     )
-    return connection.execute(query).scalar_one()
+    return transaction.connection.execute(query).scalar_one()
 
 
 def _free(now: datetime) -> tuple[sa.ColumnElement[bool], ...]:

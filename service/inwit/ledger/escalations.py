@@ -5,13 +5,22 @@ writer in at a time, over all gateways: nothing changes between what is read and
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from inwit.cases import ActKind, ActRecord, Case, CaseState, Hold, RulingKind, Slot
+from inwit.cases import (
+    TOP_TIER,
+    ActKind,
+    ActRecord,
+    Case,
+    CaseState,
+    Hold,
+    RulingKind,
+    Slot,
+)
 from inwit.decisions import Record
 from inwit.errors import NotFound
 from inwit.ledger.tables import ESCALATIONS, EXCLUSIONS, SLOTS
@@ -19,6 +28,7 @@ from inwit.ledger.transaction import Transaction
 from inwit.types import Category, PolicyRef, Severity
 
 _OPEN = (CaseState.PENDING.value, CaseState.CLAIMED.value)
+_QUEUED = ESCALATIONS.c.expected.is_(None)  # a golden case belongs to one reviewer from the start
 
 
 def open_case(transaction: Transaction, record: Record, hold: Hold, sequence: int) -> None:
@@ -45,25 +55,24 @@ def open_case(transaction: Transaction, record: Record, hold: Hold, sequence: in
         "waits_until": now + hold.waits if hold.waits else None,
         "callback_url": hold.callback_url,
     }
-    insert_case(transaction, row)
+    transaction.insert(ESCALATIONS, fresh_case(now) | row)
     for number in range(1, hold.required + 1):
         transaction.insert(SLOTS, slot_row(hold.id, number, tier=1))
 
 
-def insert_case(transaction: Transaction, row: Mapping[str, Any]) -> None:
-    """Insert a case that nobody has seen yet."""
-    fresh = {
+def fresh_case(now: datetime) -> dict[str, Any]:
+    """What the row of a case begins with that nobody has seen yet."""
+    return {
         "state": CaseState.PENDING.value,
         "stuck": False,
         "expected": None,
-        "opened": transaction.now,
+        "opened": now,
         "claimed_first": None,
         "settles": None,
         "closed": None,
         "version": 1,
         "indexed": 0,
     }
-    transaction.insert(ESCALATIONS, {**fresh, **row})
 
 
 def slot_row(case_id: str, number: int, tier: int) -> dict[str, Any]:
@@ -117,15 +126,30 @@ def cases_of(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Cas
 
 def unindexed(connection: sa.Connection, most: int) -> list[Case]:
     """Cases that the queue was not told of as they now stand."""
-    query = sa.select(ESCALATIONS).where(ESCALATIONS.c.indexed < ESCALATIONS.c.version).limit(most)
+    query = (
+        sa.select(ESCALATIONS)
+        .where(ESCALATIONS.c.indexed < ESCALATIONS.c.version, _QUEUED)
+        .limit(most)
+    )
     return cases_of(connection, connection.execute(query).all())
 
 
-def open_cases(connection: sa.Connection, after: str, most: int) -> list[Case]:
-    """Open cases by id, those after `after`."""
+def cases_by_id(connection: sa.Connection, ids: Sequence[str]) -> list[Case]:
+    """Those of the cases that there are."""
+    query = sa.select(ESCALATIONS).where(ESCALATIONS.c.id.in_(ids))
+    return cases_of(connection, connection.execute(query).all())
+
+
+def open_cases(connection: sa.Connection, after: str, most: int, tenant: str) -> list[Case]:
+    """Open cases of a tenant by id, those after `after`."""
     query = (
         sa.select(ESCALATIONS)
-        .where(ESCALATIONS.c.state.in_(_OPEN), ESCALATIONS.c.id > after)
+        .where(
+            ESCALATIONS.c.tenant == tenant,
+            ESCALATIONS.c.state.in_(_OPEN),
+            ESCALATIONS.c.id > after,
+            _QUEUED,
+        )
         .order_by(ESCALATIONS.c.id)
         .limit(most)
     )
@@ -134,8 +158,50 @@ def open_cases(connection: sa.Connection, after: str, most: int) -> list[Case]:
 
 def open_tenants(connection: sa.Connection) -> list[str]:
     """The tenants that have open cases."""
-    query = sa.select(ESCALATIONS.c.tenant).where(ESCALATIONS.c.state.in_(_OPEN)).distinct()
+    query = sa.select(ESCALATIONS.c.tenant).where(ESCALATIONS.c.state.in_(_OPEN), _QUEUED)
+    query = query.distinct()
     return list(connection.execute(query).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many cases are open by lane, the age of the oldest one, and changes not yet told."""
+
+    lanes: Mapping[str, int] = field(default_factory=dict[str, int])
+    oldest_s: float = 0.0
+    behind: int = 0
+
+
+def standing(connection: sa.Connection) -> Standing:
+    """How the cases stand now; golden ones are not told."""
+    columns = ESCALATIONS.c
+    lane = sa.case(
+        (columns.stuck, "stuck"),
+        (columns.state == CaseState.CLAIMED.value, "claimed"),
+        (columns.tier == TOP_TIER, "senior"),
+        else_="pending",
+    )
+    query = (
+        sa.select(lane.label("lane"), sa.func.count().label("cases"), sa.func.min(columns.opened))
+        .where(columns.state.in_(_OPEN), _QUEUED)
+        .group_by(lane)
+    )
+    rows = connection.execute(query).all()
+    lanes: dict[str, int] = dict.fromkeys(("pending", "senior", "claimed", "stuck"), 0)
+    lanes |= {row.lane: row.cases for row in rows}
+    oldest = min((aware(row[2]) for row in rows), default=None)
+    age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
+    behind = sa.select(sa.func.count()).where(columns.indexed < columns.version, _QUEUED)
+    return Standing(lanes, max(0.0, age), connection.execute(behind).scalar_one())
+
+
+def anything_due(connection: sa.Connection) -> bool:
+    """Whether a clock may have fired, by this machine's time; the database's own decides."""
+    now, columns = datetime.now(UTC), ESCALATIONS.c
+    clocks = sa.or_(columns.due <= now, columns.settles <= now)
+    cases = sa.select(columns.id).where(columns.state.in_(_OPEN), clocks).limit(1)
+    held = sa.select(SLOTS.c.number).where(SLOTS.c.lease_until <= now).limit(1)
+    return any(connection.execute(query).first() is not None for query in (cases, held))
 
 
 def mark_indexed(transaction: Transaction, versions: Iterable[tuple[str, int]]) -> None:
@@ -230,6 +296,7 @@ def _case(row: sa.Row[Any], slots: tuple[Slot, ...], excluded: frozenset[str]) -
         opened=aware(row.opened),
         due=aware(row.due),
         claimed_first=maybe(row.claimed_first),
+        closed=maybe(row.closed),
         waits_until=maybe(row.waits_until),
         version=row.version,
         slots=slots,
@@ -258,4 +325,5 @@ def _slot(row: sa.Row[Any]) -> Slot:
         lease_until=maybe(row.lease_until),
         expirations=row.expirations,
         ruled=row.ruled,
+        first_verdict=RulingKind(row.first_verdict) if row.first_verdict else None,
     )

@@ -53,6 +53,9 @@ def claim(
     case, terms = case_of(transaction.connection, case_id)
     if not reviewer.may_see(case):
         raise no_such_case()
+    mine = next((each for each in case.slots if each.lease_hash == token_hash(token)), None)
+    if mine is not None and mine.leased(transaction.now):  # the same claim, come twice
+        return case, Lease(case_id, mine.number, token, mine.lease_until or transaction.now)
     taken = _free_slot(transaction, case, reviewer, slot, take_over)
     until = transaction.now + timedelta(seconds=lease_s)
     change_slot(
@@ -131,11 +134,14 @@ def free(transaction: Transaction, case: Case, slot: Slot, *, expired: bool = Fa
         lease_hash=None,
         lease_until=None,
         expirations=expirations,
+        first_verdict=None,
     )
     stuck = case.stuck or expirations >= MOST_EXPIRATIONS
     others = [each for each in case.open_slots if each.number != slot.number]
     leased = any(each.leased(transaction.now) for each in others)
     state = CaseState.CLAIMED if leased else CaseState.PENDING
+    if case.expected is not None:  # a golden copy is its reviewer's alone
+        state, stuck = CaseState.EXPIRED, False
     change(transaction, case.id, state=state.value, stuck=stuck)
 
 

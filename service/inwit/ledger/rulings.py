@@ -37,7 +37,6 @@ class Said:
     request_id: str
     clause: Category | None = None
     reason: str = ""
-    first_verdict: RulingKind | None = None
     despite_flags: bool = False
     undo_s: float = 0.0
 
@@ -54,14 +53,14 @@ def rule(transaction: Transaction, said: Said) -> tuple[Ruling, Case]:
     case, terms = case_of(connection, said.case_id)
     if again := _ruled_before(connection, said):
         return again, case
-    if case.state is CaseState.EXPIRED:
+    if case.state is CaseState.EXPIRED and case.expected is None:
         return _late(transaction, case, said), case
     slot = leases.held_slot(transaction, case, said.token)
     _check_seen(transaction, case, terms, slot, said)
     waits = case.waits_until is not None and transaction.now < case.waits_until
     effect = transaction.now + timedelta(seconds=0.0 if waits else said.undo_s)
-    ruling = _insert(transaction, said, slot.number, effect, counts=True)
-    _note_ruling(transaction, case, ActKind.RULED, ruling, said, tier=slot.tier)
+    ruling = _insert(transaction, said, slot, effect, counts=True)
+    _note_ruling(transaction, case, ActKind.RULED, ruling, said, slot)
     change_slot(transaction, case.id, slot.number, ruled=True, lease_until=None)
     settles = min(filter(None, (terms.settles, effect)))
     free = not any(
@@ -164,27 +163,27 @@ def _late(transaction: Transaction, case: Case, said: Said) -> Ruling:
     slot = next((each for each in case.slots if each.lease_hash == wanted), None)
     if slot is None or slot.ruled:
         raise Conflict("Nobody ruled on this case in time: it is closed.")
-    ruling = _insert(transaction, said, slot.number, transaction.now, counts=False)
-    _note_ruling(transaction, case, ActKind.RULED_LATE, ruling, said, tier=slot.tier)
+    ruling = _insert(transaction, said, slot, transaction.now, counts=False)
+    _note_ruling(transaction, case, ActKind.RULED_LATE, ruling, said, slot)
     return ruling
 
 
 def _insert(
-    transaction: Transaction, said: Said, slot: int, effect: datetime, *, counts: bool
+    transaction: Transaction, said: Said, slot: Slot, effect: datetime, *, counts: bool
 ) -> Ruling:
     edited = said.kind is RulingKind.EDIT and _edited(transaction, said)
     edit = edited.judged_text if edited else None
     row = {
         "id": f"rul_{uuid.uuid4().hex}",
         "escalation_id": said.case_id,
-        "slot": slot,
+        "slot": slot.number,
         "counts": 1 if counts else None,
         "reviewer": said.reviewer,
         "kind": said.kind.value,
         "digest": said.digest,
         "text": edit,
         "clause": said.clause.value if said.clause else None,
-        "first_verdict": said.first_verdict.value if said.first_verdict else None,
+        "first_verdict": slot.first_verdict.value if slot.first_verdict else None,
         "request_id": said.request_id,
         "time": transaction.now,
         "takes_effect": effect,
@@ -195,7 +194,7 @@ def _insert(
 
 
 def _note_ruling(
-    transaction: Transaction, case: Case, kind: ActKind, ruling: Ruling, said: Said, tier: int
+    transaction: Transaction, case: Case, kind: ActKind, ruling: Ruling, said: Said, slot: Slot
 ) -> None:
     contents: dict[str, bytes] = {}
     if said.reason:
@@ -207,10 +206,10 @@ def _note_ruling(
         "ruling": ruling.id,
         "kind": ruling.kind.value,
         "slot": ruling.slot,
-        "tier": tier,
+        "tier": slot.tier,
         "digest": ruling.digest,
         "clause": ruling.clause,
-        "first_verdict": said.first_verdict.value if said.first_verdict else None,
+        "first_verdict": slot.first_verdict.value if slot.first_verdict else None,
         "despite_flags": said.despite_flags,
         "lease": leases.token_hash(said.token).hex(),
         "takes_effect": ruling.takes_effect.isoformat(),

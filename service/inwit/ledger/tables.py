@@ -153,6 +153,7 @@ SLOTS = Table(
     Column("lease_until", DateTime(timezone=True), nullable=True, index=True),
     Column("expirations", Integer, nullable=False),
     Column("ruled", Boolean, nullable=False),
+    Column("first_verdict", String(16), nullable=True),  # before scores and rewrite were shown
 )
 
 # `counts` is 1, or NULL where a ruling came too late or was undone: one that counts for a slot.

@@ -140,6 +140,16 @@ class Pipeline:
         receipt = await self._record(job, record)
         return self._release(job, record, output, receipt)
 
+    async def look_over(self, call: Call, candidate: Candidate) -> Round:
+        """Review a text that a person wrote in a candidate's place, as strictly as a rewrite.
+
+        Raises:
+            InwitError: as its subclasses say.
+        """
+        job = admit(call, self._policies.current, self._model, self._limits, None)
+        subject = job.subject(*(await self._look_at_input(job)))
+        return await self._reviewer.review(subject, candidate, rewrite=True)
+
     async def look_at(self, call: Call) -> Look:
         """What the input stage makes of a call's own messages. Counted and logged, not recorded.
 

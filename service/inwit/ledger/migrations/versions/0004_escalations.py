@@ -81,6 +81,7 @@ def _make_slots() -> None:
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("expirations", sa.Integer(), nullable=False),
         sa.Column("ruled", sa.Boolean(), nullable=False),
+        sa.Column("first_verdict", sa.String(16), nullable=True),
         sa.ForeignKeyConstraint(
             ["escalation_id"], ["escalations.id"], name=op.f("fk_slots_escalation_id_escalations")
         ),

@@ -1,0 +1,354 @@
+"""The desk at which people work: what they are given, what they may do with it, and what counts.
+
+The API and the console both come here. Each step is written to the ledger before it is told; the
+queue in Redis is told afterwards, and catches up by itself where that fails.
+"""
+
+import hashlib
+import random
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from inwit import telemetry
+from inwit.cases import Case, Lease, Output, Reviewer, Ruling, RulingKind, WhySkipped
+from inwit.errors import Conflict, FieldError, Forbidden, InvalidField, NotFound, QueueDown
+from inwit.escalation.edits import EditJudge
+from inwit.escalation.index import Index
+from inwit.escalation.queue import Queue
+from inwit.escalation.sweeper import count_ended
+from inwit.ledger import golden, leases, reviewing, rulings
+from inwit.ledger.case_files import CaseFile, case_file
+from inwit.ledger.database import Database
+from inwit.ledger.escalations import case_of, cases_by_id, no_such_case
+from inwit.ledger.rulings import Said
+from inwit.ledger.store import LedgerStore
+from inwit.ledger.transaction import Transaction
+from inwit.policy.book import PolicyBook
+from inwit.policy.policy import EscalationRule
+from inwit.types import Severity
+
+_TRIES = 8  # where the queue picks what the database does not give
+_GRACE_S = 5.0  # by which a lease is longer in the queue than in the database, which decides
+_LONGEST_TEXT = 100_000
+_NO_BUDGET = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class DeskRules:
+    """How people work here. Shares lie in [0, 1]; `budget` is the dose of a day by severity."""
+
+    lease_s: float = 120.0
+    undo_s: float = 10.0
+    blind_share: float = 0.0
+    golden_share: float = 0.0
+    budget: Mapping[Severity, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A case on somebody's desk. `blind`: a first verdict is due before scores and rewrite show."""
+
+    file: CaseFile
+    lease: Lease
+    blind: bool
+
+
+class Desk:
+    """What reviewers do."""
+
+    def __init__(
+        self,
+        database: Database,
+        ledger: LedgerStore,
+        queue: Queue,
+        index: Index,
+        judge: EditJudge,
+        policies: PolicyBook,
+        rules: DeskRules,
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._queue = queue
+        self._index = index
+        self._judge = judge
+        self._policies = policies
+        self.rules = rules
+
+    async def next(self, reviewer: Reviewer, token: str, request_id: str) -> Opened | None:
+        """Give a reviewer the case that is first for them, under a lease; None where none is.
+
+        Raises:
+            QueueDown: the queue is away. A case can still be claimed by its id.
+        """
+        if drawn := await self._draw_golden(reviewer, token):
+            return await self._open(reviewer, drawn)
+        worst = await self._worst(reviewer)
+        if worst is None:
+            return None
+        tenants = sorted(reviewer.tenants) or await self._index.tenants()
+        for number in range(_TRIES):
+            picked = await self._queue.claim(
+                reviewer,
+                tenants,
+                token,
+                self.rules.lease_s + _GRACE_S,
+                f"{request_id}/{number}",
+                worst,
+            )
+            if picked is None:
+                return None
+            try:
+                return await self.claim(reviewer, picked.case_id, token, slot=picked.slot)
+            except (Conflict, Forbidden, NotFound):
+                await self._tell_again(picked.tenant, picked.case_id)
+        return None
+
+    async def claim(
+        self,
+        reviewer: Reviewer,
+        case_id: str,
+        token: str,
+        *,
+        slot: int | None = None,
+        take_over: bool = False,
+    ) -> Opened:
+        """Give a reviewer the case that they name.
+
+        Raises:
+            NotFound: no such case, or not for their eyes.
+            Forbidden: not theirs to rule on.
+            Conflict: nothing of it is free for them now.
+        """
+
+        def steps(transaction: Transaction) -> tuple[Case, Lease]:
+            claimed = leases.claim(
+                transaction,
+                case_id,
+                reviewer,
+                token,
+                self.rules.lease_s,
+                slot=slot,
+                take_over=take_over,
+            )
+            reviewing.expose(transaction, reviewer.id, claimed[0].severity)
+            return claimed
+
+        case, lease = await self._ledger.write(steps)
+        await self._index.tell([case])
+        return await self._open(reviewer, lease)
+
+    async def again(self, reviewer: Reviewer, case_id: str, token: str) -> Opened:
+        """The case that this token holds, as it is now, with its lease renewed.
+
+        Raises:
+            NotFound: no such case.
+            Conflict: the lease is over.
+        """
+        lease = await self.renew(reviewer, case_id, token)
+        return await self._open(reviewer, lease)
+
+    async def look(self, reviewer: Reviewer, case_id: str) -> CaseFile:
+        """Read a case without claiming it. That is recorded.
+
+        Raises:
+            NotFound: no such case, or not for their eyes.
+        """
+        await self._ledger.write(lambda each: reviewing.looked(each, case_id, reviewer))
+        return await self._file(reviewer, case_id)
+
+    async def reveal(self, reviewer: Reviewer, case_id: str, part: str) -> None:
+        """Record that a masked part was uncovered, and count it in the day's dose.
+
+        Raises:
+            NotFound: no such case, or not for their eyes.
+        """
+        await self._ledger.write(lambda each: reviewing.revealed(each, case_id, reviewer, part))
+
+    async def renew(self, reviewer: Reviewer, case_id: str, token: str) -> Lease:
+        """Hold on to a case.
+
+        Raises:
+            NotFound: no such case.
+            Conflict: the lease is over.
+        """
+        lease = await self._ledger.write(
+            lambda each: leases.renew(each, case_id, token, self.rules.lease_s)
+        )
+        case = await self._case(reviewer, case_id)
+        longer_s = self.rules.lease_s + _GRACE_S
+        with suppress(QueueDown):  # it hears of the lease when it is told of the case
+            await self._queue.renew(case.tenant, case_id, lease.slot, token, longer_s)
+        return lease
+
+    async def release(self, case_id: str, token: str, why: WhySkipped | None = None) -> None:
+        """Give a case back; with a reason, for good.
+
+        Raises:
+            NotFound: no such case.
+            Conflict: the lease is over.
+        """
+        case = await self._ledger.write(lambda each: leases.release(each, case_id, token, why))
+        await self._index.tell([case])
+
+    async def save_draft(self, reviewer: Reviewer, case_id: str, text: str) -> None:
+        """Keep what a reviewer is writing.
+
+        Raises:
+            NotFound: no such case, or not for their eyes.
+            InvalidField: it is too long.
+        """
+        _check_length(text)
+        await self._case(reviewer, case_id)
+        await self._ledger.write(
+            lambda each: reviewing.save_draft(each, case_id, reviewer.id, text)
+        )
+
+    async def check_edit(
+        self, reviewer: Reviewer, case_id: str, token: str, text: str
+    ) -> Mapping[str, object]:
+        """Let the judges look at an edited text, and keep what they say, for the ruling.
+
+        Raises:
+            NotFound: no such case.
+            Conflict: the lease is over.
+            InvalidField: no text, or too much of it.
+            InwitError: the judges cannot be asked.
+        """
+        _check_length(text)
+        if not text.strip():
+            raise InvalidField("Mend `text`.", (FieldError("text", "write the text to release"),))
+        await self.renew(reviewer, case_id, token)
+        file = await self._file(reviewer, case_id)
+        review = await self._judge.judge(file, text)
+        digest = Output(text, "stop").digest
+        await self._ledger.write(
+            lambda each: reviewing.judged(each, case_id, reviewer.id, token, text, digest, review)
+        )
+        return {"digest": digest, **review}
+
+    async def first_verdict(
+        self, reviewer: Reviewer, case_id: str, token: str, kind: RulingKind
+    ) -> Opened:
+        """Take what a reviewer says before the scores and the rewrite show; then show them.
+
+        Raises:
+            NotFound: no such case.
+            Conflict: the lease is over, or there is a first verdict.
+        """
+        await self._ledger.write(lambda each: reviewing.first_verdict(each, case_id, token, kind))
+        return await self.again(reviewer, case_id, token)
+
+    async def rule(self, reviewer: Reviewer, said: Said) -> tuple[Ruling, Case]:
+        """Take a ruling.
+
+        Raises:
+            NotFound: no such case.
+            Conflict: the lease is over, or something is not as the reviewer saw it.
+            InvalidField: a ruling that this case cannot have, or one without what it needs.
+        """
+        case = await self._case(reviewer, said.case_id)
+        rule = self._rule_of(case)
+        if rule is not None:
+            _check_words(rule, said)
+        if self._blind(reviewer, case):
+            raise Conflict("Give your first verdict before you rule.")
+        ruling, case = await self._ledger.write(lambda each: rulings.rule(each, said))
+        self._count(ruling, case)
+        await self._index.tell([case])
+        return ruling, case
+
+    async def undo(self, reviewer: Reviewer, case_id: str, ruling_id: str, token: str) -> Opened:
+        """Take a ruling back before it takes effect; the case is the reviewer's again.
+
+        Raises:
+            NotFound: no such case.
+            Conflict: it has taken effect, or is not theirs.
+        """
+        case = await self._ledger.write(
+            lambda each: rulings.undo(
+                each, case_id, ruling_id, reviewer.id, token, self.rules.lease_s
+            )
+        )
+        await self._index.tell([case])
+        return await self.again(reviewer, case_id, token)
+
+    async def _draw_golden(self, reviewer: Reviewer, token: str) -> Lease | None:
+        if random.random() >= self.rules.golden_share:  # noqa: S311  # a sample, not a secret
+            return None
+        drawn = await self._ledger.write(
+            lambda each: golden.next_golden(each, reviewer, token, self.rules.lease_s)
+        )
+        return drawn[1] if drawn else None
+
+    async def _open(self, reviewer: Reviewer, lease: Lease) -> Opened:
+        file = await self._file(reviewer, lease.case_id)
+        return Opened(file, lease, self._blind(reviewer, file.case))
+
+    async def _file(self, reviewer: Reviewer, case_id: str) -> CaseFile:
+        return await self._database.read(lambda each: case_file(each, case_id, reviewer.id))
+
+    async def _case(self, reviewer: Reviewer, case_id: str) -> Case:
+        case, _ = await self._database.read(lambda each: case_of(each, case_id))
+        if not reviewer.may_see(case):
+            raise no_such_case()
+        return case
+
+    async def _tell_again(self, tenant: str, case_id: str) -> None:
+        """The queue gave what the database does not: it hears how the case really stands."""
+        found = await self._database.read(lambda each: cases_by_id(each, [case_id]))
+        if found:
+            await self._index.tell(found)
+        else:
+            await self._index.forget(tenant, case_id)
+
+    async def _worst(self, reviewer: Reviewer) -> Severity | None:
+        """The worst severity that they are given today; None where their day's dose is full."""
+        budget = self.rules.budget or {}
+        now = datetime.now(UTC)
+        shown = await self._database.read(lambda each: reviewing.exposure(each, reviewer.id, now))
+        allowed: Severity | None = None
+        for severity in Severity:
+            if shown.get(severity, 0) >= budget.get(severity, _NO_BUDGET):
+                break
+            allowed = severity
+        return allowed
+
+    def _rule_of(self, case: Case) -> EscalationRule | None:
+        """The policy's rule, where that very policy is in force still."""
+        policy = self._policies.current.get(case.policy.name)
+        return policy.escalation if policy else None
+
+    def _blind(self, reviewer: Reviewer, case: Case) -> bool:
+        """Whether a first verdict is due. The draw is of case and person: a reload changes it not.
+
+        A senior who adjudicates sees everything.
+        """
+        own = next((slot for slot in case.slots if slot.reviewer == reviewer.id), None)
+        if own is None or own.tier > 1 or own.first_verdict is not None:
+            return False
+        drawn = hashlib.sha256(f"{case.id}/{reviewer.id}".encode()).digest()
+        return int.from_bytes(drawn[:8], "big") / 2**64 < self.rules.blind_share
+
+    def _count(self, ruling: Ruling, case: Case) -> None:
+        if case.expected is None:
+            telemetry.RULINGS.labels(ruling.kind.value, str(not ruling.counts).lower()).inc()
+            count_ended([case])
+
+
+def _check_length(text: str) -> None:
+    if len(text) > _LONGEST_TEXT:
+        problem = f"at most {_LONGEST_TEXT} characters"
+        raise InvalidField("The text is too long.", (FieldError("text", problem),))
+
+
+def _check_words(rule: EscalationRule, said: Said) -> None:
+    """Whether the ruling has the reason and the clause that the policy wants."""
+    missing: list[FieldError] = []
+    if said.kind in rule.reason_for and not said.reason.strip():
+        missing.append(FieldError("reason", "the policy wants a reason for this ruling"))
+    if said.kind in rule.clause_for and said.clause is None:
+        missing.append(FieldError("clause", "the policy wants the category that decides"))
+    if missing:
+        raise InvalidField("The ruling lacks what the policy asks for.", tuple(missing))

@@ -1,0 +1,104 @@
+"""Golden cases: copies of decided ones with a known answer, shown among the others.
+
+Nothing is ever released of one, and no metric of the product counts it. The template has the
+state `golden`; each reviewer gets at most one copy of it, which is theirs from the start.
+"""
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from inwit.cases import ActKind, Case, CaseState, Lease, Reviewer, RulingKind
+from inwit.errors import Conflict
+from inwit.ledger.escalations import case_of, cases_of, fresh_case, note, slot_row
+from inwit.ledger.leases import token_hash
+from inwit.ledger.tables import ESCALATIONS, SLOTS
+from inwit.ledger.transaction import Transaction
+
+_COPIED = (
+    *("sequence", "key_id", "tenant", "policy", "policy_version", "policy_digest", "language"),
+    *("severity", "categories", "claim_within_s", "rule_within_s", "on_expiry", "expected"),
+)
+
+
+def make_golden(transaction: Transaction, case_id: str, expected: RulingKind, by: str) -> Case:
+    """Make a template of a resolved case, to which `expected` is the answer.
+
+    Raises:
+        NotFound: no such case.
+        Conflict: it is not resolved, or golden itself.
+    """
+    connection = transaction.connection
+    case, _ = case_of(connection, case_id)
+    if case.state is not CaseState.RESOLVED or case.expected is not None:
+        raise Conflict("Only a case that was ruled on can be made golden.")
+    row = connection.execute(sa.select(ESCALATIONS).filter_by(id=case_id)).one()
+    values = _copy(row) | {"expected": expected.value, "state": CaseState.GOLDEN.value}
+    template = _insert(transaction, values)
+    note(transaction, case, ActKind.CHANGED, by, {"golden": template, "expected": expected.value})
+    return case_of(connection, template)[0]
+
+
+def retire_golden(transaction: Transaction, case_id: str, by: str) -> None:
+    """Show a template no more.
+
+    Raises:
+        NotFound: no such case.
+        Conflict: it is no template.
+    """
+    case, _ = case_of(transaction.connection, case_id)
+    if case.state is not CaseState.GOLDEN:
+        raise Conflict("This is no golden case.")
+    change = sa.update(ESCALATIONS).filter_by(id=case_id)
+    transaction.connection.execute(change.values(state=CaseState.EXPIRED.value))
+    note(transaction, case, ActKind.CHANGED, by, {"golden": None})
+
+
+def templates(connection: sa.Connection) -> list[Case]:
+    """All that are shown."""
+    query = sa.select(ESCALATIONS).filter_by(state=CaseState.GOLDEN.value)
+    return cases_of(connection, connection.execute(query.order_by(ESCALATIONS.c.opened)).all())
+
+
+def next_golden(
+    transaction: Transaction, reviewer: Reviewer, token: str, lease_s: float
+) -> tuple[Case, Lease] | None:
+    """A copy that this reviewer has not seen, claimed for them; None where there is none left."""
+    connection = transaction.connection
+    seen = (
+        sa.select(ESCALATIONS.c.sequence)
+        .join(SLOTS, SLOTS.c.escalation_id == ESCALATIONS.c.id)
+        .where(SLOTS.c.reviewer == reviewer.id)
+    )
+    query = sa.select(ESCALATIONS).where(
+        ESCALATIONS.c.state == CaseState.GOLDEN.value, ESCALATIONS.c.sequence.not_in(seen)
+    )
+    rows = connection.execute(query.order_by(ESCALATIONS.c.opened)).all()
+    fits = [case.id for case in cases_of(connection, rows) if reviewer.may_rule(case, tier=1)]
+    row = next((row for row in rows if row.id in fits), None)
+    if row is None:
+        return None
+    until = transaction.now + timedelta(seconds=lease_s)
+    values = _copy(row) | {"state": CaseState.CLAIMED.value, "claimed_first": transaction.now}
+    case_id = _insert(transaction, values)
+    held = {"reviewer": reviewer.id, "lease_hash": token_hash(token), "lease_until": until}
+    connection.execute(sa.insert(SLOTS), slot_row(case_id, 1, tier=1) | held)
+    case, _ = case_of(connection, case_id)
+    note(transaction, case, ActKind.CLAIMED, reviewer.id, {"slot": 1, "tier": 1})
+    return case, Lease(case_id, 1, token, until)
+
+
+def _copy(row: sa.Row[Any]) -> dict[str, Any]:
+    return {column: getattr(row, column) for column in _COPIED}
+
+
+def _insert(transaction: Transaction, values: dict[str, Any]) -> str:
+    """No response has this case, so nobody waits for it and no queue is told of it."""
+    case_id = f"esc_{uuid.uuid4().hex}"
+    due = transaction.now + timedelta(seconds=values["rule_within_s"])
+    rest = {"id": case_id, "response_id": "", "tier": 1, "required": 1, "due": due}
+    row = {**rest, "waits_until": None, "callback_url": None, **values}
+    transaction.connection.execute(sa.insert(ESCALATIONS), fresh_case(transaction.now) | row)
+    return case_id
