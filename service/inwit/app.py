@@ -11,6 +11,7 @@ from inwit import __version__
 from inwit.api import (
     chat,
     check,
+    escalations,
     health,
     litellm_guardrail,
     model_list,
@@ -44,6 +45,7 @@ def create_app(gateway: Gateway) -> FastAPI:
     told = Told(gateway)
     app.include_router(respond.router(gateway, told))
     app.include_router(responses.router(gateway, told))
+    app.include_router(escalations.router(gateway))
     batch = CheckBatch(
         gateway.pipeline,
         max_in_flight=gateway.settings.max_in_flight,
@@ -77,6 +79,7 @@ def _with_body_models(app: FastAPI) -> dict[str, Any]:
             (CheckRequest, "validation"),
             (GuardrailRequest, "validation"),
             (ChatRequest, "validation"),
+            *((model, "validation") for model in escalations.body_models()),
             (Problem, "serialization"),
             (OpenAIError, "serialization"),
         ],

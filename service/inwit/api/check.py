@@ -1,7 +1,5 @@
 """`POST /v1/check`: review of what another model wrote (docs/check.md)."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 
 from inwit.api.body import body_schema, read_body
@@ -9,18 +7,14 @@ from inwit.api.caller import enter, trace_of, unless_gone
 from inwit.api.check_answer import CheckResponse, CheckResponses, check_out
 from inwit.api.check_batch import CheckBatch
 from inwit.api.check_request import CheckRequest
-from inwit.api.problems import MEDIA_TYPE, request_id
+from inwit.api.problems import described, request_id
 from inwit.bootstrap import Gateway
 from inwit.errors import FieldError, InvalidField
 from inwit.ledger.idempotency import HEADER
 from inwit.telemetry import TRACER
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": words,
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-    for status, words in {
+_PROBLEMS = described(
+    {
         400: "Not JSON, or not UTF-8.",
         401: "No API key, or one that is unknown or revoked.",
         403: "The key lacks the role, or may not use that policy.",
@@ -29,8 +23,8 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         429: "A rate limit of the key or its tenant is used up: see Retry-After.",
         503: "Too busy, the model server is away, or the ledger is: see Retry-After.",
         504: "The deadline ended during the review.",
-    }.items()
-}
+    }
+)
 
 
 def router(gateway: Gateway, batch: CheckBatch) -> APIRouter:

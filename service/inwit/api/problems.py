@@ -3,6 +3,9 @@
 What is asked for on an OpenAI-shaped route is answered in OpenAI's envelope (openai_errors.py).
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
@@ -50,6 +53,15 @@ class Problem(Wire):
     context: int | None = Field(
         None, description="On conversation-too-long: the tokens that fit.", examples=[4096]
     )
+
+
+def described(problems: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that answers these statuses with problems."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"description": words, "content": {MEDIA_TYPE: schema}}
+        for status, words in problems.items()
+    }
 
 
 def refusal(error: InwitError, path: str, request_id: str) -> Response:

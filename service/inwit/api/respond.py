@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -11,7 +10,7 @@ from inwit import decisions
 from inwit.api.body import body_schema, read_body
 from inwit.api.caller import enter, trace_of, unless_gone
 from inwit.api.idempotency import REPLAYED, claim, release_unless_begun
-from inwit.api.problems import MEDIA_TYPE, problem_json, request_id
+from inwit.api.problems import described, problem_json, request_id
 from inwit.api.respond_answer import RespondResponse, to_wire
 from inwit.api.respond_request import RespondRequest
 from inwit.api.respond_stream import respond_events
@@ -24,12 +23,8 @@ from inwit.pipeline.streaming import Live
 from inwit.telemetry import TRACER
 from inwit.types import Call, Principal
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": words,
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-    for status, words in {
+_PROBLEMS = described(
+    {
         400: "Not JSON, or not UTF-8.",
         401: "No API key, or one that is unknown or revoked.",
         403: "The key lacks the role, or may not use that policy.",
@@ -41,8 +36,8 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         502: "The model server failed.",
         503: "Too busy, the model server is away, or the ledger is: see Retry-After.",
         504: "The model server did not answer in time.",
-    }.items()
-}
+    }
+)
 
 
 def router(gateway: Gateway, told: Told) -> APIRouter:

@@ -90,9 +90,7 @@ class EscalationOut(Wire):
         "in time, so it is blocked.",
         examples=["pending"],
     )
-    ruling: RulingKind | None = Field(
-        None, description="What the person said.", examples=[None]
-    )
+    ruling: RulingKind | None = Field(None, description="What the person said.", examples=[None])
     poll: str = Field(description="Where to ask again.", examples=["/v1/responses/resp_5f0c"])
     until: str = Field(
         description="When it is settled at the latest, in ISO 8601.",

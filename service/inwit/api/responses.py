@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from inwit.api.caller import unless_gone
-from inwit.api.problems import MEDIA_TYPE, problem_json, request_id
+from inwit.api.problems import described, problem_json, request_id
 from inwit.api.respond_answer import RespondResponse, to_wire
 from inwit.api.schemas import Wire
 from inwit.api.sse import EventStream, event
@@ -23,20 +23,16 @@ _LONGEST_WAIT_S = 60
 _ID = re.compile(r"resp_[0-9a-f]{32}")
 _SECONDS = re.compile(r"[0-9]{1,2}(\.[0-9]{1,3})?")
 
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {
-        "description": words,
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-    for status, words in {
+_PROBLEMS = described(
+    {
         401: "No API key, or one that is unknown or revoked.",
         403: "The key lacks the role.",
         404: "Your tenant has no such response.",
         410: "Its stream was cut short before a decision, or its content is no longer kept.",
         422: "`wait` or Last-Event-ID is wrong.",
         503: "As many requests wait as this gateway takes, or the ledger is away.",
-    }.items()
-}
+    }
+)
 _KEY: dict[str, Any] = {"security": [{"api_key": []}]}
 _WAIT = {
     "name": "wait",

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import sqlalchemy as sa
+
 from inwit import telemetry
 from inwit.cases import Case, Lease, Output, Reviewer, Ruling, RulingKind, WhySkipped
 from inwit.errors import Conflict, FieldError, Forbidden, InvalidField, NotFound, QueueDown
@@ -19,9 +21,9 @@ from inwit.escalation.index import Index
 from inwit.escalation.queue import Queue
 from inwit.escalation.sweeper import count_ended
 from inwit.ledger import golden, leases, reviewing, rulings
-from inwit.ledger.case_files import CaseFile, case_file
+from inwit.ledger.case_files import CaseFile, Wanted, case_file, listed
 from inwit.ledger.database import Database
-from inwit.ledger.escalations import case_of, cases_by_id, no_such_case
+from inwit.ledger.escalations import case_of, cases_by_id, cases_of, no_such_case
 from inwit.ledger.rulings import Said
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.transaction import Transaction
@@ -139,6 +141,14 @@ class Desk:
         await self._index.tell([case])
         return await self._open(reviewer, lease)
 
+    async def listing(self, wanted: Wanted, after: str | None, most: int) -> list[Case]:
+        """Cases without their content, the oldest first."""
+
+        def work(connection: sa.Connection) -> list[Case]:
+            return cases_of(connection, listed(connection, wanted, after, most))
+
+        return await self._database.read(work)
+
     async def again(self, reviewer: Reviewer, case_id: str, token: str) -> Opened:
         """The case that this token holds, as it is now, with its lease renewed.
 
@@ -252,7 +262,7 @@ class Desk:
         rule = self._rule_of(case)
         if rule is not None:
             _check_words(rule, said)
-        if self._blind(reviewer, case):
+        if self.blind(reviewer, case):
             raise Conflict("Give your first verdict before you rule.")
         ruling, case = await self._ledger.write(lambda each: rulings.rule(each, said))
         self._count(ruling, case)
@@ -284,7 +294,7 @@ class Desk:
 
     async def _open(self, reviewer: Reviewer, lease: Lease) -> Opened:
         file = await self._file(reviewer, lease.case_id)
-        return Opened(file, lease, self._blind(reviewer, file.case))
+        return Opened(file, lease, self.blind(reviewer, file.case))
 
     async def _file(self, reviewer: Reviewer, case_id: str) -> CaseFile:
         return await self._database.read(lambda each: case_file(each, case_id, reviewer.id))
@@ -320,7 +330,7 @@ class Desk:
         policy = self._policies.current.get(case.policy.name)
         return policy.escalation if policy else None
 
-    def _blind(self, reviewer: Reviewer, case: Case) -> bool:
+    def blind(self, reviewer: Reviewer, case: Case) -> bool:
         """Whether a first verdict is due. The draw is of case and person: a reload changes it not.
 
         A senior who adjudicates sees everything.

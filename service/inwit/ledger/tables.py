@@ -170,7 +170,7 @@ RULINGS = Table(
     Column("text", Text, nullable=True),  # what is to be released in the candidate's place
     Column("clause", String(64), nullable=True),
     Column("first_verdict", String(16), nullable=True),  # before scores and rewrite were shown
-    Column("request_id", String(64), nullable=False, unique=True),
+    Column("request_id", String(128), nullable=False, unique=True),
     Column("time", DateTime(timezone=True), nullable=False),
     Column("takes_effect", DateTime(timezone=True), nullable=False),
     UniqueConstraint("escalation_id", "slot", "counts", name="uq_rulings_counts"),

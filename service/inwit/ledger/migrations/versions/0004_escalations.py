@@ -104,7 +104,7 @@ def _make_rulings() -> None:
         sa.Column("text", sa.Text(), nullable=True),
         sa.Column("clause", sa.String(64), nullable=True),
         sa.Column("first_verdict", sa.String(16), nullable=True),
-        sa.Column("request_id", sa.String(64), nullable=False),
+        sa.Column("request_id", sa.String(128), nullable=False),
         sa.Column("time", sa.DateTime(timezone=True), nullable=False),
         sa.Column("takes_effect", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
