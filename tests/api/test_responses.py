@@ -151,32 +151,45 @@ async def test_a_key_without_the_role_gets_403(make_caller: MakeCaller) -> None:
 
 
 async def test_what_nobody_ruled_on_in_time_is_blocked(make_caller: MakeCaller) -> None:
-    model = FakeModel(answer=FLAGGED)
-    escalating = replace(compiled(on_harm="escalate"), rule_within_s=0)
-    caller = await make_caller(model, classifiers=FakeClassifiers(0.9), policies=(escalating,))
+    caller = await expiring(make_caller, expired_text="Nobody could look at this in time.")
     first = await caller.respond()
+    await swept(caller, first.json()["id"])
 
     again = (await get(caller, f"{first.json()['id']}?wait=60")).json()
 
     assert first.status_code == 202
     assert (again["status"], again["escalation"]["state"]) == ("blocked", "expired")
-    assert again["output"] == first.json()["output"]
-    changed = {"status", "escalation", "timings_ms"}
+    assert again["output"]["content"] == "Nobody could look at this in time."
+    changed = {"status", "escalation", "timings_ms", "output"}
     assert {key for key in again if again[key] != first.json()[key]} == changed
 
 
 async def test_a_wait_for_a_held_response_ends_once_it_expires(make_caller: MakeCaller) -> None:
-    model = FakeModel(answer=FLAGGED)
-    escalating = compiled(on_harm="escalate", escalation={"rule_within_s": 1})
-    caller = await make_caller(model, classifiers=FakeClassifiers(0.9), policies=(escalating,))
+    caller = await expiring(make_caller)
     name = (await caller.respond()).json()["id"]
 
+    at_once = await get(caller, name)
+    waiting = asyncio.create_task(get(caller, f"{name}?wait=60"))
     async with asyncio.timeout(30):
-        at_once = await get(caller, name)
-        waited = await get(caller, f"{name}?wait=60")
+        await swept(caller, name)
+        waited = await waiting
 
     assert (at_once.status_code, at_once.json()["status"]) == (200, "held")
     assert waited.json()["status"] == "blocked"
+
+
+async def expiring(make_caller: MakeCaller, **escalation: Any) -> Caller:
+    """A gateway that holds every answer, for a second."""
+    rules = {"claim_within_s": 1, **escalation}
+    escalating = compiled(on_harm="escalate", escalation=rules)
+    model = FakeModel(answer=FLAGGED)
+    return await make_caller(model, classifiers=FakeClassifiers(0.9), policies=(escalating,))
+
+
+async def swept(caller: Caller, name: str) -> None:
+    """Look at the clocks until that of this response has fired."""
+    while (await get(caller, name)).json()["status"] == "held":
+        await caller.gateway.escalation.sweeper.sweep()
 
 
 async def test_a_wait_ends_when_its_time_is_over_and_at_shutdown(make_caller: MakeCaller) -> None:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from inwit.api.respond_answer import OutputMessage
 from inwit.api.respond_request import ToolCall
-from inwit.api.schemas import Wire
+from inwit.api.schemas import Wire, example
 from inwit.cases import Case, CaseState, Output, Ruling, RulingKind, WhySkipped
 from inwit.escalation.desk import Opened
 from inwit.ledger.case_files import CaseFile
@@ -118,7 +118,9 @@ class OfferOut(Wire):
     """A text that can be released as it stands."""
 
     digest: str = Field(description="Name it by this in the ruling.", examples=["9f2c" + "0" * 60])
-    output: OutputMessage = Field(description="What would leave.")
+    output: OutputMessage = Field(
+        description="What would leave.", examples=[example(OutputMessage)]
+    )
     masked: dict[str, int] = Field(
         description="Private data masked in it, by kind.", examples=[{"email": 1}]
     )
@@ -158,7 +160,8 @@ class FileOut(CaseOut):
     context: list[dict[str, Any]] = Field(description="The passages.", examples=[[]])
     candidate: str = Field(description="As the model wrote it.", examples=["…"])
     offers: dict[RulingKind, OfferOut] = Field(
-        description="What can be released, by ruling; without the rewrite while `blind`."
+        description="What can be released, by ruling; without the rewrite while `blind`.",
+        examples=[{"approve": example(OfferOut)}],
     )
     review: dict[str, Any] | None = Field(
         description="The rounds as the ledger has them; null while `blind`.", examples=[None]
@@ -181,8 +184,8 @@ class LeaseOut(Wire):
 class ClaimedOut(Wire):
     """A case that is yours for now."""
 
-    case: FileOut = Field(description="The case.")
-    lease: LeaseOut = Field(description="Your hold on it.")
+    case: FileOut = Field(description="The case.", examples=[example(FileOut)])
+    lease: LeaseOut = Field(description="Your hold on it.", examples=[example(LeaseOut)])
 
 
 class EditOut(Wire):
@@ -208,7 +211,7 @@ class RulingOut(Wire):
     takes_effect: str = Field(
         description="From when it counts.", examples=["2026-11-23T12:00:10+00:00"]
     )
-    case: CaseOut = Field(description="The case after it.")
+    case: CaseOut = Field(description="The case after it.", examples=[example(CaseOut)])
 
 
 def case_out(case: Case) -> CaseOut:

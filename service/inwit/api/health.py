@@ -65,8 +65,20 @@ def _readiness(gateway: Gateway) -> dict[str, Any]:
             }
             for policy in gateway.policies.current.values()
         },
+        "queue": _queue(gateway),
         "policies_since": gateway.policies.loaded.isoformat(timespec="seconds"),
         "policy_problems": list(gateway.policies.problems),
+    }
+
+
+def _queue(gateway: Gateway) -> dict[str, Any]:
+    """The review queue: what waits, and what a loss of Redis would cost."""
+    standing, durability = gateway.escalation.sweeper.standing, gateway.escalation.durability
+    return {
+        "open": dict(standing.lanes),
+        "oldest_s": round(standing.oldest_s),
+        "not_told_yet": standing.behind,
+        "if_redis_is_lost": durability.words if durability else "unknown: Redis did not answer",
     }
 
 
@@ -114,6 +126,7 @@ def warnings_of(gateway: Gateway) -> list[str]:
         )
     if gateway.limiter.local:
         warnings.append("Rate limits count this gateway alone: Redis is lost.")
+    warnings += gateway.escalation.warnings()
     found = gateway.capabilities()
     if found is not None and not found.logprobs:
         warnings.append("The model server gives no log-probabilities, so nothing can be reviewed.")
