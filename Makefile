@@ -9,7 +9,7 @@ INSTALL_INWIT := $(BIN)/python -m pip install --quiet --disable-pip-version-chec
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help up test coverage process-test peer-test parity check format vllm-test docs pins load clean
+.PHONY: help up demo test coverage process-test peer-test parity check format vllm-test docs pins load clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ format: $(VENV)/dev.stamp ## Format, and mend what ruff can
 
 vllm-test: $(VENV)/dev.stamp ## Prove the path on a real vLLM, on the CPU (2 minutes and 3.5 GB at first)
 	@scripts/vllm/test.sh $(BIN)/python
+
+demo: $(VENV)/up.stamp ## Fill a review queue with cases of our own, and open the console on it
+	@$(BIN)/python -m scripts.demo
 
 load: $(VENV)/dev.stamp ## Measure the gateway's own latency against a stub model
 	@$(BIN)/python -m load_tests.overhead

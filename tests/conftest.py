@@ -148,6 +148,8 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
                 responses=responses,
                 limiter=limiter,
                 escalation=escalation,
+                database=database,
+                redis=redis,
             )
             names = tuple(known) if key_policies is None else key_policies
             _, key = await keys.create(name="test", tenant="acme", policies=names, roles=roles)

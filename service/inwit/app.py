@@ -29,12 +29,14 @@ from inwit.api.problems import Problem
 from inwit.api.respond_request import RespondRequest
 from inwit.api.told import Told
 from inwit.bootstrap import Gateway
+from inwit.console.parts import ConsoleParts
+from inwit.console.site import mount
 
 _REFERENCE = "#/components/schemas/{model}"
 
 
-def create_app(gateway: Gateway) -> FastAPI:
-    """The ASGI application over an open gateway."""
+def create_app(gateway: Gateway, console: ConsoleParts | None = None) -> FastAPI:
+    """The ASGI application over an open gateway; with the console where it is open too."""
     app = FastAPIOffline(
         title="Inwit",
         version=__version__,
@@ -56,6 +58,8 @@ def create_app(gateway: Gateway) -> FastAPI:
     app.include_router(chat.router(gateway))
     app.include_router(model_list.router(gateway))
     app.include_router(health.router(gateway))
+    if console is not None:
+        mount(app, console)
     problems.install(app)
     app.add_middleware(RequestContext)
 

@@ -71,6 +71,8 @@ class Gateway:
     responses: StoredResponses
     limiter: RateLimiter
     escalation: Escalation
+    database: Database
+    redis: Redis | RedisCluster
 
     @property
     def longest_s(self) -> float:
@@ -134,6 +136,8 @@ async def open_gateway(
             responses=responses,
             limiter=limiter,
             escalation=escalation,
+            database=database,
+            redis=redis,
         )
 
 

@@ -14,8 +14,9 @@ log = structlog.get_logger()
 
 CONSEQUENCES = {
     Dependency.MODEL: "No response can be generated or reviewed; /v1/respond answers 503.",
-    Dependency.REDIS: "A change of policies reaches this gateway some seconds later, and rate "
-    "limits count what this gateway alone has served.",
+    Dependency.REDIS: "Reviewers get no next case and nobody can sign in to the console; held "
+    "responses wait in the ledger, and their clocks run. A change of policies reaches this gateway "
+    "some seconds later, and rate limits count what this gateway alone has served.",
     Dependency.LEDGER: "No decision can be recorded, so none is released; /v1/respond answers 503.",
 }
 

@@ -14,6 +14,7 @@ from inwit.api.health import warnings_of
 from inwit.app import create_app
 from inwit.bootstrap import Gateway, Progress, open_gateway
 from inwit.config import Settings
+from inwit.console.parts import ConsoleParts, open_console
 from inwit.errors import SetupError
 
 log = structlog.get_logger()
@@ -50,7 +51,12 @@ async def serve(settings: Settings, progress: Progress, announce: Announce) -> N
     with _listen(settings.host, settings.port) as listener:
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        async with open_gateway(settings, progress) as gateway:
+        async with (
+            open_gateway(settings, progress) as gateway,
+            open_console(
+                gateway.settings, gateway.database, gateway.ledger, gateway.redis
+            ) as console,
+        ):
 
             async def started() -> None:
                 log.info("serving", address=address, version=__version__)
@@ -58,20 +64,20 @@ async def serve(settings: Settings, progress: Progress, announce: Announce) -> N
                     log.warning("warning", words=warning)
                 await announce(gateway, address)
 
-            server = _Server(_config(settings, gateway), started)
+            server = _Server(_config(gateway, console), started)
             _stop_on_signals(server, gateway)
             await server.serve(sockets=[listener])
             log.info("stopped")
 
 
-def _config(settings: Settings, gateway: Gateway) -> uvicorn.Config:
+def _config(gateway: Gateway, console: ConsoleParts) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(gateway),
+        create_app(gateway, console),
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
-        timeout_graceful_shutdown=settings.shutdown_s,
+        timeout_graceful_shutdown=gateway.settings.shutdown_s,
     )
 
 
