@@ -103,12 +103,16 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
-    """A case that waits, or waited, for a person; `until` is an ISO time."""
+    """A case that waits, or waited, for a person; `until` is an ISO time.
+
+    `ruling` is what the person said, once one has.
+    """
 
     id: str
     state: str
     poll: str | None
     until: str | None
+    ruling: str | None = None
 
 
 class NotReleased(InwitError):

@@ -31,6 +31,7 @@ class RespondOptions(TypedDict, total=False):
     metadata: dict[str, str] | None
     tools: list[dict[str, Any]] | None
     context: list[dict[str, str]] | None
+    wait_ms: int | None
     callback_url: str | None
 
 

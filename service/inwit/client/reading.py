@@ -190,4 +190,5 @@ def read_escalation(fields: Fields) -> Escalation | None:
         escalation.text("state"),
         escalation.maybe_text("poll"),
         escalation.maybe_text("until"),
+        escalation.maybe_text("ruling"),
     )
