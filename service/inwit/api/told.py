@@ -1,8 +1,8 @@
 """Responses told to those who ask, from the ledger alone: any gateway can."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 from inwit.api.problems import problem_json
@@ -10,8 +10,10 @@ from inwit.api.sse import event
 from inwit.api.stored_answer import Place, delta, events_after, no_such_event
 from inwit.bootstrap import Gateway
 from inwit.decisions import CutReason, Response
-from inwit.errors import CutShort, NotFound, Overloaded
+from inwit.errors import CutShort, LedgerError, NotFound, Overloaded, QueueDown
 from inwit.ledger.stored import Stored
+
+Rank = Callable[[Response | None], Awaitable[None]]
 
 _FOLLOW_S = 0.25  # between two looks at a stream in progress
 _PAUSES_S = (0.25, 1.0)  # between two looks at a response that is waited for, growing
@@ -73,27 +75,52 @@ class Told:
         """
         ends = _clock() + wait_s
         pause_s, longest_pause_s = _PAUSES_S
-        while True:
-            stored = await self.about(tenant, response_id)
-            if stored.response is None and (error := self._ended(stored)):
-                raise error
-            left_s = ends - _clock()
-            settled = stored.response is not None and not stored.response.held
-            if settled or left_s <= 0 or self._gateway.health.draining:
-                return stored.response
-            await asyncio.sleep(min(pause_s, left_s))
-            pause_s = min(pause_s * 1.5, longest_pause_s)
+        async with self._in_rank(wait_s) as rank:
+            while True:
+                stored = await self.about(tenant, response_id)
+                if stored.response is None and (error := self._ended(stored)):
+                    raise error
+                left_s = ends - _clock()
+                settled = stored.response is not None and not stored.response.held
+                if settled or left_s <= 0 or self._gateway.health.draining:
+                    return stored.response
+                await rank(stored.response)
+                await asyncio.sleep(min(pause_s, left_s))
+                pause_s = min(pause_s * 1.5, longest_pause_s)
+
+    @asynccontextmanager
+    async def _in_rank(self, wait_s: float) -> AsyncGenerator[Rank]:
+        """Tell the queue, once, of a held response that its caller waits; and if they go early."""
+        until, told = _now() + timedelta(seconds=wait_s), list[Response]()
+
+        async def rank(response: Response | None) -> None:
+            if response is not None and not told:
+                told.append(response)
+                await self._waits(response, until)
+
+        try:
+            yield rank
+        except asyncio.CancelledError:
+            for response in told:
+                await self._waits(response, _now())
+            raise
+
+    async def _waits(self, response: Response, until: datetime) -> None:
+        tenant, hold = response.record.origin.principal.tenant, response.record.hold
+        if hold is not None:
+            with suppress(QueueDown):  # it ranks as if nobody waited
+                await self._gateway.escalation.queue.waiting(tenant, hold.id, until)
 
     async def in_line(self, response: Response, wait_s: float) -> Response:
         """A held response whose caller waits: once it is settled, or still held in the end.
 
-        Where as many wait as this gateway takes, it does not wait.
+        Where as many wait as this gateway takes, or the ledger is away, it does not wait.
         """
         origin = response.record.origin
         try:
             with self.waiting():
                 told = await self.settled(origin.principal.tenant, origin.response_id, wait_s)
-        except Overloaded:
+        except (Overloaded, LedgerError):
             return response
         return told or response
 
