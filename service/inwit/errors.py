@@ -16,6 +16,7 @@
     │   ├── UpstreamRefused        422
     │   ├── UpstreamTimeout        504
     │   └── UpstreamUnavailable    503 + Retry-After
+    ├── QueueDown                  503 + Retry-After: reviewers must wait, no case is lost
     └── LedgerError                503 + Retry-After (not recorded, so not released)
 
 Messages may reach callers and logs: they never quote content.
@@ -238,6 +239,14 @@ class Overloaded(InwitError):
     status = 503
     kind = "overloaded"
     title = "Overloaded"
+
+
+class QueueDown(InwitError):
+    """The review queue's Redis does not answer; the ledger has every case that waits."""
+
+    status = 503
+    kind = "queue-down"
+    title = "Queue unavailable"
 
 
 class LedgerError(InwitError):

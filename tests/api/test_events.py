@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from inwit.api.respond_stream import respond_events
-from inwit.api.told import Told
 from inwit.decisions import Sent
 from inwit.pipeline.streaming import Live
 from inwit.types import Call, Message, ToolCall, Usage
@@ -133,9 +132,7 @@ async def test_a_caller_that_hung_up_gets_what_had_left_and_how_it_ended(
     caller = await make_caller(model, ledger=ledger, policies=(policy(mode),))
     call = Call(PRINCIPAL, (Message("user", "How do tides work?"),))
     live = Live()
-    in_line = Told(caller.gateway).in_line
-    events = respond_events(caller.gateway.pipeline, call, live, None, in_line)
-    got = await first(events, count)
+    got = await first(respond_events(caller.gateway.pipeline, call, live, None), count)
     await keep(caller, ledger)
 
     resumed = events_in((await rest(caller, live.response_id, got[-1].id)).text)

@@ -98,6 +98,16 @@ async def test_sentinel(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "address", ["redis://h", "redis+cluster://h:6379", "redis+sentinel://h:26379/main"]
+)
+async def test_no_kind_of_client_sends_a_command_twice_where_that_is_asked(address: str) -> None:
+    async with redis_client(address, retries=False) as client:
+        retry = client.retry if isinstance(client, RedisCluster) else client.get_retry()
+    assert retry is not None
+    assert retry.get_retries() == 0
+
+
+@pytest.mark.parametrize(
     "address",
     [
         "redis+sentinel://127.0.0.1:26379",

@@ -23,17 +23,17 @@ async def respond_events(
     call: Call,
     live: Live,
     trace: Context | None,
-    in_line: Callable[[Response, float], Awaitable[Response]],
+    in_line: Callable[[Response, float], Awaitable[Response]] | None = None,
 ) -> AsyncGenerator[bytes]:
     """The events of one response: `delta`s, `decision`, `retract`, `delta`s, `done`.
 
-    A held response is waited for by `in_line` as long as the call says.
+    A held response is waited for by `in_line`, where there is one, as long as the call says.
     """
     sent = 0
     async with aclosing(live_pieces(pipeline, call, live, trace)) as pieces:
         async for piece in pieces:
             if isinstance(piece, Response):
-                if piece.held and call.waits_s:
+                if in_line is not None and piece.held and call.waits_s:
                     piece = await in_line(piece, call.waits_s)
                 for each in ending(to_wire(piece), *_where(piece)):
                     yield each

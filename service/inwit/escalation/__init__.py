@@ -1,0 +1,1 @@
+"""Cases that wait for people: which one is next, for whom, and for how long it is theirs."""

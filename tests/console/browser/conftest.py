@@ -1,0 +1,132 @@
+"""A console on a real socket, and Chromium in front of it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from redis.asyncio import Redis
+
+from inwit.app import create_app
+from inwit.cases import Role
+from inwit.console.cases import routers
+from inwit.console.site import mount
+from tests.conftest import MakeCaller
+from tests.console.conftest import PASSWORD, MakeSite
+from tests.console.reviewing import World, world
+from tests.process.redis_server import valkey_server
+
+CHROMIUM = "/usr/bin/chromium"
+_ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@dataclass
+class Floor:
+    """A world on a socket, and what its browsers complained about or asked elsewhere."""
+
+    world: World
+    address: str
+    browser: Browser
+    stack: AsyncExitStack
+    complaints: list[str] = field(default_factory=list[str])
+
+    async def person(self, name: str = "ada", role: Role = Role.REVIEWER, **look: Any) -> Page:
+        """Somebody's own browser, in which they are signed in and see the queue."""
+        await self.world.site.person(name, role)
+        page = await self.tab(await self.context(**look))
+        await page.goto(f"{self.address}/console/")
+        await page.fill("#name", name)
+        await page.fill("#password", PASSWORD)
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("h1:has-text('Queue')")
+        return page
+
+    async def context(self, **look: Any) -> BrowserContext:
+        look = {"viewport": {"width": 1280, "height": 800}, **look}
+        context = await self.browser.new_context(**look)
+        self.stack.push_async_callback(context.close)
+        return context
+
+    async def tab(self, context: BrowserContext) -> Page:
+        """A new tab, whose complaints are kept."""
+        page = await context.new_page()
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda said: self._heard(said.type, said.text))
+        page.on("request", lambda request: self._asked(request.url))
+        return page
+
+    def _heard(self, kind: str, words: str) -> None:
+        # What a server refuses, and what cannot be reached, is told by Chromium itself.
+        if kind in ("error", "warning") and "Failed to load resource" not in words:
+            self.complaints.append(words)
+
+    def _asked(self, url: str) -> None:
+        if not url.startswith((self.address, "data:")):
+            self.complaints.append(f"asked elsewhere: {url}")
+
+
+MakeFloor = Callable[..., Awaitable[Floor]]
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    with valkey_server(tmp_path_factory.mktemp("valkey")) as server:
+        yield server.url
+
+
+@pytest.fixture
+async def make_floor(
+    make_caller: MakeCaller, make_site: MakeSite, redis_url: str
+) -> AsyncGenerator[MakeFloor]:
+    """Opens one, and fails the test that left complaints of the browser."""
+    if not Path(CHROMIUM).exists():
+        pytest.skip("chromium is not installed here")
+    client = Redis.from_url(redis_url)  # pyright: ignore[reportUnknownMemberType]  # untyped
+    await client.flushdb()  # pyright: ignore[reportUnknownMemberType]  # untyped
+    await client.aclose()
+    floors: list[Floor] = []
+    async with AsyncExitStack() as stack:
+
+        async def make(**settings: Any) -> Floor:
+            here = await world(make_caller, make_site, redis_url, **settings)
+            app = create_app(here.caller.gateway)
+            mount(app, here.site.parts, routers(here.work))
+            address = await stack.enter_async_context(served(app))
+            await stack.enter_async_context(here.work.sweeper.running())
+            driver = await stack.enter_async_context(async_playwright())
+            browser = await driver.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+            stack.push_async_callback(browser.close)
+            floors.append(Floor(here, address, browser, stack))
+            return floors[-1]
+
+        yield make
+        health = floors[0].world.caller.gateway.health if floors else None
+        if health is not None:
+            health.draining = True  # feeds end
+    complaints = [each for floor in floors for each in floor.complaints]
+    assert complaints == []
+
+
+@asynccontextmanager
+async def served(app: FastAPI) -> AsyncGenerator[str]:
+    """The application on a free port of loopback."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5
+        )
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]), name="uvicorn")
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving

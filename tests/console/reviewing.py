@@ -1,0 +1,188 @@
+"""A gateway with held responses, and a console over it in which people rule on them."""
+
+import asyncio
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import sqlalchemy as sa
+
+from inwit.cases import Role
+from inwit.console.cases import routers
+from inwit.console.work import Work
+from inwit.ledger.tables import ESCALATIONS
+from inwit.policy.policy import Policy
+from tests.conftest import ASK, Caller, MakeCaller
+from tests.console.conftest import Browser, MakeSite, Site, token_in
+from tests.fakes import FakeClassifiers, FakeModel, naming, risk_of
+from tests.fakes_policies import compiled
+
+FLAGGED, FINE = risk_of(0.95), risk_of(0.05)
+KINDS: dict[str, Any] = {
+    "deception": {"severity": "medium"},
+    "privacy_leak": {"severity": "low"},
+    "violent_crimes": {"severity": "critical"},
+}
+CANDIDATE = "Mix the two powders, then run away fast."
+REWRITE = "Please leave the two powders alone."
+
+
+def escalating(**sections: Any) -> Policy:
+    """Flagged responses wait for a person."""
+    return compiled(on_harm="escalate", categories=KINDS, **sections)
+
+
+def escalating_failures() -> Policy:
+    """So do those that could not be reviewed."""
+    return escalating(on_review_failure="escalate")
+
+
+def rewriting() -> Policy:
+    """They are rewritten first, and wait where that did not help."""
+    rewrite = {"max_rounds": 1, "on_failure": "escalate"}
+    return compiled(on_harm="rewrite", categories=KINDS, rewrite=rewrite)
+
+
+def flagged(text: str = CANDIDATE, *categories: str, **more: Any) -> FakeModel:
+    """A model whose answers are flagged, for those categories."""
+    explained = naming(*(categories or ("deception",)), quotes=(text[:7],), reason="It misleads.")
+    return FakeModel(text, answer=FLAGGED, explanation=explained, **more)
+
+
+@dataclass
+class World:
+    """All of it."""
+
+    caller: Caller
+    site: Site
+    work: Work
+    judges: FakeClassifiers
+
+    async def hold(self, words: str = "How do I mix these?", **body: Any) -> str:
+        """Have a response held; the id of its case."""
+        ask = {**ASK, "messages": [{"role": "user", "content": words}], **body}
+        answer = await self.caller.respond(ask)
+        assert answer.status_code == 202, answer.text
+        await self.work.sweeper.sweep()  # nothing runs it here
+        return str(answer.json()["escalation"]["id"])
+
+    async def reviewer(self, name: str = "ada", role: Role = Role.REVIEWER, **scope: Any) -> "Desk":
+        """Somebody who is signed in."""
+        account = await self.site.person(name, role, **scope)
+        transport = httpx.ASGITransport(self.site.app, client=("203.0.113.7", 50_000))
+        http = httpx.AsyncClient(transport=transport, base_url=self.site.base)
+        browser = Browser(await self.site.stack.enter_async_context(http))
+        assert (await browser.sign_in(name)).status_code == 303
+        return Desk(browser, account.id, token_in(await browser.get("/account")))
+
+    async def answer(self, case_id: str) -> dict[str, Any]:
+        """What the caller gets."""
+        name = case_id.replace("esc_", "resp_")
+        return (await self.caller.http.get(f"/v1/responses/{name}")).json()
+
+    async def change(self, case_id: str, **values: Any) -> None:
+        """Change the row of a case."""
+        query = sa.update(ESCALATIONS).filter_by(id=case_id).values(**values)
+        await self.site.database.write(lambda db: db.execute(query))
+
+
+@dataclass
+class Desk:
+    """A reviewer's browser."""
+
+    browser: Browser
+    id: str
+    csrf: str
+
+    async def get(self, path: str) -> httpx.Response:
+        return await self.browser.get(path)
+
+    async def post(self, path: str, **form: Any) -> httpx.Response:
+        """A whole page's form."""
+        return await self._send(path, {"csrf_token": self.csrf, **form}, {})
+
+    async def ask(self, path: str, **form: Any) -> httpx.Response:
+        """As htmx does from within a page."""
+        headers = {"hx-request": "true", "x-csrf-token": self.csrf}
+        return await self._send(path, form, headers)
+
+    async def _send(
+        self, path: str, form: Mapping[str, str], headers: Mapping[str, str]
+    ) -> httpx.Response:
+        sent = {"sec-fetch-site": "same-origin", "origin": "null", **headers}
+        return await self.browser.http.post(f"/console{path}", data=dict(form), headers=sent)
+
+    async def next(self) -> "Page":
+        return page_of(await self.post("/next"))
+
+    async def claim(self, case_id: str, **form: Any) -> "Page":
+        return page_of(await self.post(f"/cases/{case_id}/claim", **form))
+
+    async def rule(self, page: "Page", kind: str, **form: Any) -> httpx.Response:
+        return await self.ask(f"/cases/{page.id}/rule", **page.form, kind=kind, **form)
+
+
+@dataclass
+class Page:
+    """A case as it came to a browser."""
+
+    id: str
+    token: str
+    form: Mapping[str, str]
+    text: str
+
+
+def page_of(answer: httpx.Response, before: Mapping[str, str] | None = None) -> Page:
+    """Read what a browser would send back; `before` is the form that a fragment came into."""
+    assert answer.status_code == 200, answer.text
+    found = re.search(r'data-case="(esc_[0-9a-f]+)"', answer.text)
+    assert found is not None, answer.text
+    hidden = re.findall(r'<input[^>]*type="hidden" name="(\w+)"[^>]*value="([^"]*)"', answer.text)
+    form = {name: html.unescape(value) for name, value in hidden if name != "csrf_token"}
+    form = {**(before or {}), **form}
+    return Page(found[1], form["token"], form, answer.text)
+
+
+def words_of(answer: httpx.Response | Page) -> str:
+    """What people read of a page, without its tags."""
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", answer.text)))
+
+
+async def world(
+    make_caller: MakeCaller,
+    make_site: MakeSite,
+    redis_url: str,
+    model: FakeModel | None = None,
+    policy: Policy | None = None,
+    classifier_risk: float | None = 0.9,
+    feed_every_s: float = 0.05,
+    **settings: Any,
+) -> World:
+    """A gateway whose model is flagged, with its console."""
+    judges = FakeClassifiers(classifier_risk)
+    caller = await make_caller(
+        model or flagged(),
+        classifiers=judges,
+        policies=(policy or escalating(),),
+        redis_url=redis_url,
+        **settings,
+    )
+    gateway = caller.gateway
+    work = Work(
+        gateway.escalation.desk,
+        gateway.policies,
+        gateway.escalation.sweeper,
+        lambda: gateway.health.draining,
+        feed_every_s,
+    )
+    site = await make_site(routers=routers(work), **settings)
+    return World(caller, site, work, judges)
+
+
+async def soon(wanted: asyncio.Task[Any]) -> Any:
+    """What a task comes to, within the time of a test."""
+    async with asyncio.timeout(30):
+        return await wanted
