@@ -1,7 +1,9 @@
 """A console over a real ledger and a real Valkey, and browsers in front of it."""
 
+import asyncio
 import json
 import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
@@ -26,7 +28,7 @@ from inwit.console.account_rows import OPERATOR, Account
 from inwit.console.parts import ConsoleParts, open_console
 from inwit.console.passwords import Passwords
 from inwit.console.site import Routers, mount
-from inwit.ledger.database import Database
+from inwit.ledger.database import Database, sqlite_file, sqlite_url
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.tables import ENTRIES
 
@@ -51,6 +53,29 @@ def valkey() -> Generator[Path]:
         yield socket
         process.terminate()
         process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger's file, brought up to date once: most of the time of opening one."""
+    folder = tmp_path_factory.mktemp("ledger")
+
+    async def make() -> None:
+        database = Database(sqlite_url(folder))
+        await database.open()
+        await database.close()
+
+    asyncio.run(make())
+    return sqlite_file(folder)
+
+
+@pytest.fixture
+async def database(tmp_path: Path, empty_ledger: Path) -> AsyncGenerator[Database]:
+    shutil.copy(empty_ledger, sqlite_file(tmp_path))
+    opened = Database(sqlite_url(tmp_path))
+    await opened.open()
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import APIRouter, Depends, Form, Request, Response
 
+from inwit.console import own_account
 from inwit.console.headers import HEADERS, STATIC
 from inwit.console.pages import STATIC_FILES
 from inwit.console.parts import ConsoleParts
@@ -57,7 +58,7 @@ def _odd(_: ConsoleParts) -> APIRouter:
 async def test_every_answer_is_guarded(
     make_site: MakeSite, method: str, path: str, status: int
 ) -> None:
-    browser = await (await make_site(routers=(_odd,))).browser()
+    browser = await (await make_site(routers=(_odd, own_account.first_page))).browser()
     answer = await browser.http.request(method, path)
     assert answer.status_code == status
     _assert_guarded(answer)

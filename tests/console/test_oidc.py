@@ -93,6 +93,7 @@ _NOW = int(datetime.now(UTC).timestamp())
         {"aud": "another"},
         {"aud": ["another"]},
         {"aud": ["another", "inwit"], "azp": "another"},
+        {"aud": "another", "azp": "inwit"},
         {"aud": ...},
         {"nonce": "another"},
         {"nonce": ...},
@@ -145,7 +146,7 @@ async def test_a_provider_that_is_not_as_it_should_be_is_not_used(
 ) -> None:
     flow.liar.metadata = metadata
     with pytest.raises(ProviderFailed):
-        await flow.run()
+        await flow.begin()  # nobody is even sent there
 
 
 @pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/token", "/keys"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from typer.testing import CliRunner, Result
@@ -177,7 +177,12 @@ class Outbox(RuleBasedStateMachine):
         return held.until > self.now
 
 
-Outbox.TestCase.settings = settings(max_examples=RUNS, stateful_step_count=40, deadline=None)
+Outbox.TestCase.settings = settings(
+    max_examples=RUNS,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],  # on a machine with much else to do
+)
 TestOutbox = Outbox.TestCase
 
 

@@ -97,7 +97,6 @@ class Provider:
         options: Any = {
             "iss": {"essential": True, "value": self._issuer},
             "aud": {"essential": True, "value": audience},
-            "nonce": {"essential": True, "value": nonce},
         }
         parameters = {"client_id": audience, "nonce": nonce, "access_token": access_token}
         checked: Any = CodeIDToken(token.claims, token.header, options, parameters)

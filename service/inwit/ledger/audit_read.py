@@ -16,8 +16,8 @@ from inwit.ledger.escalations import aware, cases_by_id
 from inwit.ledger.opened import Changed, facts_of
 from inwit.ledger.tables import ENTRIES, ESCALATIONS
 
-STRETCH = 2_000  # entries
-MOST_STRETCHES = 25  # in one look
+LOOK = 50_000  # entries that one look goes through at most
+_STRETCH = 2_000
 _SLACK = 1_000  # entries that one commit, or two gateways' clocks, may put out of order
 
 _COLUMNS = ENTRIES.c
@@ -57,13 +57,15 @@ class Acts:
     before: int | None
 
 
-def acts(connection: sa.Connection, asked: Asked, before: int | None, most: int) -> Acts:
-    """At most so many acts before a place in the ledger, of as many entries as a look may take."""
+def acts(
+    connection: sa.Connection, asked: Asked, before: int | None, most: int, look: int = LOOK
+) -> Acts:
+    """At most so many acts before a place in the ledger, among the `look` entries before it."""
     found: list[Act] = []
     conditions, low = _conditions(connection, asked)
     high = before or _end(connection, asked)
     direct = asked.case_id and len(conditions) > 1  # an index leads to the entries of a response
-    for start, end in [(low, high)] if direct else _stretches(low, high):
+    for start, end in [(low, high)] if direct else _stretches(max(low, high - look), high):
         for act in _stretch(connection, asked, conditions, start, end, most + 1 - len(found)):
             found.append(act)
             if len(found) > most:
@@ -73,10 +75,8 @@ def acts(connection: sa.Connection, asked: Asked, before: int | None, most: int)
 
 
 def _stretches(low: int, high: int) -> Iterator[tuple[int, int]]:
-    for _ in range(MOST_STRETCHES):
-        if high <= low:
-            return
-        start = max(low, high - STRETCH)
+    while high > low:
+        start = max(low, high - _STRETCH)
         yield start, high
         high = start
 

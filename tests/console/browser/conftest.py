@@ -1,6 +1,7 @@
 """A console on a real socket, and Chromium in front of it."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,11 +21,12 @@ from inwit.console.cases import routers
 from inwit.console.site import mount
 from tests.conftest import MakeCaller
 from tests.console.conftest import PASSWORD, MakeSite
-from tests.console.reviewing import World, world
+from tests.console.reviewing.world import World, world
 from tests.process.redis_server import valkey_server
 
 CHROMIUM = "/usr/bin/chromium"
 _ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+_REFUSED = ("Failed to load resource", "Response Status Error Code", "htmx:sendError")
 
 
 @dataclass
@@ -63,8 +65,8 @@ class Floor:
         return page
 
     def _heard(self, kind: str, words: str) -> None:
-        # What a server refuses, and what cannot be reached, is told by Chromium itself.
-        if kind in ("error", "warning") and "Failed to load resource" not in words:
+        # What a server refuses, and what cannot be reached, Chromium and htmx tell by themselves.
+        if kind in ("error", "warning") and not words.startswith(_REFUSED):
             self.complaints.append(words)
 
     def _asked(self, url: str) -> None:
@@ -73,6 +75,14 @@ class Floor:
 
 
 MakeFloor = Callable[..., Awaitable[Floor]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _browser() -> None:
+    """Where it is missing the tests are skipped, but never in CI."""
+    if not Path(CHROMIUM).exists():
+        assert not os.environ.get("CI"), "chromium is not installed: apt-get install chromium"
+        pytest.skip("chromium is not installed here")
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +96,6 @@ async def make_floor(
     make_caller: MakeCaller, make_site: MakeSite, redis_url: str
 ) -> AsyncGenerator[MakeFloor]:
     """Opens one, and fails the test that left complaints of the browser."""
-    if not Path(CHROMIUM).exists():
-        pytest.skip("chromium is not installed here")
     client = Redis.from_url(redis_url)  # pyright: ignore[reportUnknownMemberType]  # untyped
     await client.flushdb()  # pyright: ignore[reportUnknownMemberType]  # untyped
     await client.aclose()
@@ -111,7 +119,7 @@ async def make_floor(
         if health is not None:
             health.draining = True  # feeds end
     complaints = [each for floor in floors for each in floor.complaints]
-    assert complaints == []
+    assert not complaints, "\n".join(complaints)
 
 
 @asynccontextmanager

@@ -3,8 +3,9 @@
 import asyncio
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from inwit.cases import Role
 from inwit.console.cases import routers
 from inwit.console.work import Work
-from inwit.ledger.tables import ESCALATIONS
+from inwit.ledger.tables import ESCALATIONS, RULINGS, SLOTS
 from inwit.policy.policy import Policy
 from tests.conftest import ASK, Caller, MakeCaller
 from tests.console.conftest import Browser, MakeSite, Site, token_in
@@ -26,6 +27,8 @@ KINDS: dict[str, Any] = {
     "privacy_leak": {"severity": "low"},
     "violent_crimes": {"severity": "critical"},
 }
+WHY = "It is plain."
+SEVERE = "violent_crimes"
 CANDIDATE = "Mix the two powders, then run away fast."
 REWRITE = "Please leave the two powders alone."
 
@@ -37,7 +40,7 @@ def escalating(**sections: Any) -> Policy:
 
 def escalating_failures() -> Policy:
     """So do those that could not be reviewed."""
-    return escalating(on_review_failure="escalate")
+    return escalating(on_review_failure="escalate", classifier={"on_failure": "escalate"})
 
 
 def rewriting() -> Policy:
@@ -151,6 +154,9 @@ def words_of(answer: httpx.Response | Page) -> str:
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", answer.text)))
 
 
+MakeWorld = Callable[..., Awaitable[World]]
+
+
 async def world(
     make_caller: MakeCaller,
     make_site: MakeSite,
@@ -186,3 +192,53 @@ async def soon(wanted: asyncio.Task[Any]) -> Any:
     """What a task comes to, within the time of a test."""
     async with asyncio.timeout(30):
         return await wanted
+
+
+def assert_absent(text: str, *words: str) -> None:
+    inside = text.partition("<article")[2] or text
+    assert [each for each in words if each in inside] == []
+
+
+def digest_in(page: Any) -> str:
+    found = re.search(r'name="digest_edit" form="ruling" value="(\w+)"', page.text)
+    assert found is not None, page.text
+    return found[1]
+
+
+def way(page: Any) -> str:
+    found = re.search(r'data-way="(\w+)"', page.text)
+    assert found is not None, page.text
+    return found[1]
+
+
+def lanes_in(page: Any) -> str:
+    told = page.text.partition('sse-swap="lanes"')[2].partition("</div></div></div>")[0]
+    numbers = re.findall(r"<dt>(.*?)</dt><dd>(\d+)</dd>", told)
+    return " ".join(f"{count} {name}" for name, count in numbers)
+
+
+def skeleton(text: str) -> str:
+    """A page without what differs from case to case and from visit to visit."""
+    text = re.sub(r"[A-Za-z0-9_-]{32,}", "*", text)
+    text = re.sub(r"due in \d+ min|\d+\.\d{3,}", "*", text)
+    return re.sub(r'<span class="who">.*?</span>', "", text)
+
+
+async def revealed(here: World) -> list[str]:
+    return [each["facts"]["part"] for each in await here.site.acts("revealed")]
+
+
+async def lapse(here: World, case_id: str) -> None:
+    """Let every lease on a case run out."""
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    over = sa.update(SLOTS).filter_by(escalation_id=case_id).values(lease_until=past)
+    await here.site.database.write(lambda db: db.execute(over))
+
+
+async def settled(here: World, case_id: str) -> None:
+    """Let the time to undo pass."""
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    moved = sa.update(RULINGS).filter_by(escalation_id=case_id).values(takes_effect=past)
+    await here.site.database.write(lambda db: db.execute(moved))
+    await here.change(case_id, settles=past)
+    await here.work.sweeper.sweep()
