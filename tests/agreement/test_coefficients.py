@@ -162,9 +162,9 @@ def test_the_order_of_cases_and_rulings_changes_no_number(cases: list[Ruled], ra
 
 
 @MANY
-@given(st.lists(ruled(least=0), max_size=40))
-def test_what_is_told_is_finite_in_order_and_explained(cases: list[Ruled]) -> None:
-    found = measure(cases, SOME)
+@given(st.lists(ruled(least=0), max_size=40), st.sampled_from([2, SOME]))
+def test_what_is_told_is_finite_in_order_and_explained(cases: list[Ruled], few: int) -> None:
+    found = measure(cases, few)  # two samples often miss the number itself
 
     assert found.too_few == (found.cases < 20)
     for name in COEFFICIENTS:

@@ -13,8 +13,9 @@ from inwit.agreement.rows import CaseRow, Filters, JudgeState, Rows, RulingRow, 
 from inwit.cases import CaseState, RulingKind
 from inwit.decisions import Reason
 from inwit.ledger.database import Database, sqlite_url
+from inwit.ledger.tables import POLICIES
 from inwit.types import Category, PolicyRef
-from tests.agreement.book import ALL, NOON, Closed, write
+from tests.agreement.book import ALL, DEFAULT, NOON, Closed, write
 from tests.ledger.test_postgres import postgres as postgres  # a fixture
 
 APPROVE, EDIT, BLOCK = RulingKind.APPROVE, RulingKind.EDIT, RulingKind.BLOCK
@@ -183,9 +184,8 @@ async def test_a_policy_that_was_changed_or_never_kept_leaves_the_classifier_unk
 
     await write(database, Closed("b", ONE, risks=(0.5, 0.5), closed=NOON + SECOND))
     assert (await read_rows(database, ALL)).cases[0].classifier is not JudgeState.UNKNOWN
-    await database.write(
-        lambda connection: connection.execute(sa.text("UPDATE policies SET text = 'x'"))
-    )
+    change = sa.update(POLICIES).values(text=DEFAULT + b"# and nobody sees it\n")
+    await database.write(lambda connection: connection.execute(change))
     assert (await read_rows(database, ALL)).cases[0].classifier is JudgeState.UNKNOWN
 
 

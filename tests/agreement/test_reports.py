@@ -42,6 +42,14 @@ async def test_a_report_is_kept_for_a_minute_and_by_its_filters(database: Databa
     assert (await reports.report(later)).counts.cases == 2
 
 
+async def test_a_report_is_not_kept_for_longer(database: Database) -> None:
+    reports = Reports(database, kept_s=0)
+    await reports.report(ALL)
+    await write(database, Closed("a", BOTH_BLOCK, required=2))
+
+    assert (await reports.report(ALL)).counts.cases == 1
+
+
 async def test_those_who_ask_at_once_share_one_report(database: Database) -> None:
     reports = Reports(database)
 

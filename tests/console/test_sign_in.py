@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 import sqlalchemy as sa
 from argon2 import PasswordHasher
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
@@ -240,7 +240,11 @@ async def test_signing_out_everywhere(site: Site) -> None:
     assert (await browser.get("/account")).status_code == 303
 
 
-@given(st.text(max_size=60) | st.from_regex(r"/console/.{0,30}") | st.from_regex(r"//[a-z.]+/.*"))
+@given(st.text(max_size=60) | st.from_regex(r"\A(/console/?|//[a-z.]+/).{0,30}"))
+@example("/console.evil.example/")
+@example("/console//evil.example")
+@example("/console/\\evil.example")
+@example("/console/?next=//evil.example")
 def test_nobody_is_led_elsewhere(path: str) -> None:
     led = local(path)
     assert led.startswith("/console/")

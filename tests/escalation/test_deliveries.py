@@ -181,7 +181,7 @@ Outbox.TestCase.settings = settings(
     max_examples=RUNS,
     stateful_step_count=40,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],  # on a machine with much else to do
+    suppress_health_check=[HealthCheck.too_slow],
 )
 TestOutbox = Outbox.TestCase
 

@@ -27,10 +27,11 @@ _ROWS = TypeAdapter(Rows)
 
 
 class Reports:
-    """The agreement statistics of one ledger. One is computed at a time."""
+    """The agreement statistics of one ledger. One is computed at a time, and kept for a while."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, kept_s: float = _KEPT_S) -> None:
         self._database = database
+        self._kept_s = kept_s
         self._kept: dict[Filters, tuple[float, Both]] = {}
         self._turn = asyncio.Lock()
         self._waiting = 0
@@ -65,7 +66,7 @@ class Reports:
 
     def _known(self, filters: Filters) -> Both | None:
         made, both = self._kept.get(filters, (0.0, None))
-        return both if both is not None and time.monotonic() < made + _KEPT_S else None
+        return both if both is not None and time.monotonic() < made + self._kept_s else None
 
     async def _make(self, filters: Filters) -> Both:
         both = await compute_apart(await read_rows(self._database, filters))

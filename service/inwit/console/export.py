@@ -140,13 +140,14 @@ def _export(
     with_content: str,
 ) -> Export:
     start, end = start_of("since", since), end_of("until", until)
+    end = end and min(end, datetime.now(UTC))
     if start is None or end is None or start >= end:
-        problem = "it needs a first and a last day, in this order"
+        problem = "it needs a first and a last day, in this order, and none to come"
         raise InvalidField(f"Choose a period: {problem}.", (FieldError("since", problem),))
     return Export(
         what=_one_of(What, "what", what),
         since=start,
-        until=min(end, datetime.now(UTC)),
+        until=end,
         tenants=in_scope(reviewer.tenants, tenant),
         policies=in_scope(reviewer.policies, policy),
         with_content=bool(with_content),

@@ -39,14 +39,23 @@ def _compared(old: list[str], new: list[str]) -> Difference:
     old_at, new_at = _offsets(old), _offsets(new)
     removed: list[Range] = []
     added: list[Range] = []
-    for kind, old_from, old_to, new_from, new_to in matcher.get_opcodes():
-        if kind == "equal":
-            continue
-        if old_from < old_to:
-            removed.append((old_at[old_from], old_at[old_to]))
-        if new_from < new_to:
-            added.append((new_at[new_from], new_at[new_to]))
+    codes = matcher.get_opcodes()
+    for place, (kind, old_from, old_to, new_from, new_to) in enumerate(codes):
+        within = 0 < place < len(codes) - 1
+        if kind == "equal" and not (within and "".join(old[old_from:old_to]).isspace()):
+            continue  # but white space between two changes is read as one change
+        _extend(removed, old_at[old_from], old_at[old_to])
+        _extend(added, new_at[new_from], new_at[new_to])
     return Difference(tuple(removed), tuple(added))
+
+
+def _extend(ranges: list[Range], start: int, end: int) -> None:
+    """Add a range; to the last one, where they touch."""
+    if start == end:
+        return
+    if ranges and ranges[-1][1] == start:
+        start, _ = ranges.pop()
+    ranges.append((start, end))
 
 
 def _offsets(words: list[str]) -> list[int]:

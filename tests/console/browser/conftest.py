@@ -107,6 +107,7 @@ async def make_floor(
             app = create_app(here.caller.gateway)
             mount(app, here.site.parts, routers(here.work))
             address = await stack.enter_async_context(served(app))
+            stack.callback(setattr, here.caller.gateway.health, "draining", True)  # feeds end
             await stack.enter_async_context(here.work.sweeper.running())
             driver = await stack.enter_async_context(async_playwright())
             browser = await driver.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
@@ -115,9 +116,6 @@ async def make_floor(
             return floors[-1]
 
         yield make
-        health = floors[0].world.caller.gateway.health if floors else None
-        if health is not None:
-            health.draining = True  # feeds end
     complaints = [each for floor in floors for each in floor.complaints]
     assert not complaints, "\n".join(complaints)
 
