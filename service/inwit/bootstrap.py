@@ -5,10 +5,11 @@ import dataclasses
 import os
 import shutil
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
 import structlog
@@ -98,29 +99,23 @@ async def open_gateway(
         progress("ledger open")
         reloader = PolicyReloader(folder, database, check=partial(check_classifiers, panel))
         book = await reloader.open()
-        redis_url = await stack.enter_async_context(_redis_url(settings, progress))
-        redis = await stack.enter_async_context(redis_client(redis_url))
-        limiter = await _open_limiter(stack, settings, redis_url)
+        redis_url, redis, limiter = await _open_redis(stack, settings, progress)
         client = await stack.enter_async_context(_model(settings, progress))
         await panel.open()
         stack.push_async_callback(panel.close)
-        ledger = LedgerStore(database)
-        await stack.enter_async_context(ledger.running())
+        ledger = await _run(stack, LedgerStore(database))
         health = _health(settings, client, redis, database)
         await stack.enter_async_context(health.watching())
-        interval_s = settings.health_interval_ms / 1000
-        await stack.enter_async_context(reloader.watching(redis, interval_s))
-        background = Background()
-        await stack.enter_async_context(background.running())
+        await stack.enter_async_context(reloader.watching(redis, health.interval_s))
+        background = await _run(stack, Background())
         redis_up = partial(_is_up, health, Dependency.REDIS)
         parts = Parts(client, panel, ledger, limiter, background, redis_up)
         pipeline = assemble(parts, book, _limits(settings), calibrations)
         keys = ApiKeys(database, settings.key_cache_ms / 1000)
         responses = StoredResponses(database)
         stores = Stores(database, ledger, responses, keys)
-        escalation = await stack.enter_async_context(
-            open_escalation(settings, stores, redis_url, pipeline, book)
-        )
+        escalating = open_escalation(settings, stores, redis_url, pipeline, book)
+        escalation = await stack.enter_async_context(escalating)
         await asyncio.to_thread(warm_up)
         yield Gateway(
             settings=settings,
@@ -237,6 +232,27 @@ async def _open_limiter(stack: AsyncExitStack, settings: Settings, redis_url: st
     await limiter.open()
     stack.push_async_callback(limiter.close)
     return limiter
+
+
+class _Runs(Protocol):
+    def running(self) -> AbstractAsyncContextManager[None]: ...
+
+
+R = TypeVar("R", bound=_Runs)
+
+
+async def _run(stack: AsyncExitStack, part: R) -> R:
+    """A part that works in the background from now on."""
+    await stack.enter_async_context(part.running())
+    return part
+
+
+async def _open_redis(
+    stack: AsyncExitStack, settings: Settings, progress: Progress
+) -> tuple[str, Redis | RedisCluster, RateLimiter]:
+    url = await stack.enter_async_context(_redis_url(settings, progress))
+    redis = await stack.enter_async_context(redis_client(url))
+    return url, redis, await _open_limiter(stack, settings, url)
 
 
 def _is_up(health: Health, dependency: Dependency) -> bool:

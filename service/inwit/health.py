@@ -37,7 +37,7 @@ class Health:
 
     def __init__(self, looks: Mapping[Dependency, Look], interval_s: float) -> None:
         self._looks = looks
-        self._interval_s = interval_s
+        self.interval_s = interval_s
         self.states = dict.fromkeys(looks, State())
         self.started = False
         self.draining = False
@@ -74,7 +74,7 @@ class Health:
 
     async def _watch(self) -> None:
         while True:
-            await asyncio.sleep(self._interval_s)
+            await asyncio.sleep(self.interval_s)
             await self.look()
 
     async def _look_at(self, name: Dependency, look: Look) -> None:

@@ -19,12 +19,12 @@ from inwit.console import (
     people,
 )
 from inwit.console.site import Routers
-from inwit.decisions import Decision, Reason
+from inwit.decisions import Decision, Reason, Round
 from inwit.ledger import golden, leases, outcomes, rulings
 from inwit.ledger.escalations import case_of
 from inwit.ledger.rulings import Said
 from inwit.ledger.tables import ESCALATIONS, RULINGS
-from inwit.types import Action, Category, PolicyRef, Severity
+from inwit.types import Action, Candidate, Category, PolicyRef, Severity, Verdict
 from tests.console.conftest import Browser, MakeSite, Site
 from tests.ledger.test_store import ORIGIN, RECORD
 
@@ -57,6 +57,9 @@ class Records:
         categories: tuple[Category, ...] = (Category.DECEPTION,),
         language: str = "en",
         required: int = 1,
+        verdicts: tuple[Verdict, ...] = (),
+        reasons: tuple[Reason, ...] = (Reason.IN_DOUBT,),
+        ref: PolicyRef = POLICY,
         **row: Any,
     ) -> str:
         """A held response; the id of its case. `row` changes columns of it afterwards."""
@@ -90,12 +93,18 @@ class Records:
         principal = replace(ORIGIN.principal, tenant=tenant)
         origin = replace(ORIGIN, response_id=f"resp_{name}", principal=principal)
         decision = Decision(
-            Action.ESCALATE, (Reason.IN_DOUBT,), (), "cd" * 32, reviewed=True, categories=categories
+            Action.ESCALATE,
+            reasons,
+            verdicts,
+            "cd" * 32,
+            reviewed=True,
+            categories=categories,
         )
         record = replace(
             RECORD,
-            origin=replace(origin, policy=replace(POLICY, name=policy)),
+            origin=replace(origin, policy=replace(ref, name=policy)),
             decision=decision,
+            rounds=(Round(Candidate(SECRET, "m"), decision),),
             hold=hold,
             contents={kind: json.dumps(value).encode() for kind, value in contents.items()},
         )

@@ -99,7 +99,7 @@ class Outbox(RuleBasedStateMachine):
         mine = [each for each in self.held.values() if each.owner == owner and self.live(each)]
         busy = Counter(each.host for each in mine)
         with self.writing() as transaction:
-            ids = sorted(self.held) if stale else deliveries.due(transaction, most, busy, PER_HOST)
+            ids = list(self.held) if stale else deliveries.due(transaction, most, busy, PER_HOST)
             taken = deliveries.take(transaction, owner, ids)
         if not stale:
             assert len(taken) <= most
@@ -110,7 +110,8 @@ class Outbox(RuleBasedStateMachine):
             assert held.ended is None
             assert not self.live(held), "two gateways would send it at once"
             held.owner, held.until = owner, self.now + LEASE
-        self.sending += taken
+        # Ids are random, and the order in which they stand here must not be.
+        self.sending += sorted(taken, key=lambda each: each.case_id)
 
     @precondition(lambda self: self.sending)
     @rule(data=st.data(), outcome=outcomes)
@@ -151,7 +152,7 @@ class Outbox(RuleBasedStateMachine):
     @rule(data=st.data())
     @precondition(lambda self: self.held)
     def revive(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(sorted(self.held)))
+        name = data.draw(st.sampled_from(list(self.held)))
         held = self.held[name]
         try:
             with self.writing() as transaction:
@@ -181,7 +182,7 @@ Outbox.TestCase.settings = settings(
     max_examples=RUNS,
     stateful_step_count=40,
     deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 TestOutbox = Outbox.TestCase
 

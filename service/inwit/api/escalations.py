@@ -75,7 +75,9 @@ def router(gateway: Gateway) -> APIRouter:
     """The routes, bound to an open gateway."""
     routes = APIRouter(prefix="/v1/escalations", tags=["escalations"], responses=_PROBLEMS)
     _reading(routes, gateway)
+    _claiming(routes, gateway)
     _holding(routes, gateway)
+    _weighing(routes, gateway)
     _ruling(routes, gateway)
     return routes
 
@@ -113,7 +115,7 @@ def _reading(routes: APIRouter, gateway: Gateway) -> None:
         return _json(file_out(file, blind=_desk(gateway).blind(reviewer, file.case)))
 
 
-def _holding(routes: APIRouter, gateway: Gateway) -> None:
+def _claiming(routes: APIRouter, gateway: Gateway) -> None:
     @routes.post(
         "/next",
         summary="Claim the case that comes first for you",
@@ -146,6 +148,8 @@ def _holding(routes: APIRouter, gateway: Gateway) -> None:
         )
         return _json(claimed_out(opened))
 
+
+def _holding(routes: APIRouter, gateway: Gateway) -> None:
     @routes.post(
         "/{case_id}/renew",
         summary="Hold on to a case",
@@ -173,7 +177,7 @@ def _holding(routes: APIRouter, gateway: Gateway) -> None:
         return Response(status_code=204)
 
 
-def _ruling(routes: APIRouter, gateway: Gateway) -> None:
+def _weighing(routes: APIRouter, gateway: Gateway) -> None:
     @routes.post(
         "/{case_id}/edit",
         summary="Have your own text judged",
@@ -202,6 +206,8 @@ def _ruling(routes: APIRouter, gateway: Gateway) -> None:
         )
         return _json(file_out(opened.file, blind=opened.blind))
 
+
+def _ruling(routes: APIRouter, gateway: Gateway) -> None:
     @routes.post(
         "/{case_id}/ruling",
         summary="Rule",

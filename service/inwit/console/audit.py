@@ -14,7 +14,7 @@ from inwit.console.permissions import Permission, Visitor, require
 from inwit.ledger.audit_read import Act, Asked, acts
 
 AUDIT = f"{ROOT}/audit"
-AT_ONCE = 100
+AT_ONCE = 50
 
 _Visitor = Annotated[Visitor, Depends(require(Permission.READ_AUDIT))]
 _Day = Annotated[str, Query(max_length=10)]

@@ -19,7 +19,7 @@ from inwit.console.pages import HOME
 from inwit.console.parts import ConsoleParts
 from inwit.console.permissions import Permission, Visitor, require
 from inwit.console.visible import typed
-from inwit.console.work import Work
+from inwit.console.work import Work, own_day
 from inwit.errors import FieldError, InvalidField, InwitError
 from inwit.ledger.rulings import Said
 from inwit.types import Category
@@ -196,6 +196,7 @@ async def _ruled(
         ruling=ruling,
         said=KINDS[ruling.kind],
         undo_s=_undo_s(ruling),
+        day=await own_day(parts.database, reviewer),
     )
 
 

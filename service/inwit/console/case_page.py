@@ -101,7 +101,10 @@ def _add_showing(routes: APIRouter, parts: ConsoleParts, work: Work) -> None:
         case = await seen(parts, visitor, case_id)
         reviewer = visitor.account.reviewer
         if works_on(visitor, case):
-            opened = await desk.again(reviewer, case_id, token)
+            try:
+                opened = await desk.again(reviewer, case_id, token)
+            except Conflict as error:
+                return await in_place(request, parts, visitor, case_id, token, error)
             sheet = await sheet_of(parts, visitor, opened, opened.file)
         else:
             file = await parts.database.read(lambda each: case_file(each, case_id, reviewer.id))

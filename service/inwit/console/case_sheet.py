@@ -187,7 +187,7 @@ def _values(sheet: Sheet, work: Work) -> dict[str, Any]:
         "ending": case_view.ending(case),
         "clauses": case_view.clauses(case, policy),
         "choices": case_view.choices(case, policy),
-        "policy_changed": policy is None or policy.ref.digest != case.policy.digest,
+        "policy_changed": _changed(work, case),
         "kinds": [
             (kind.value, case_view.KINDS[kind]) for kind in case_view.kinds(file, sheet.tier)
         ],
@@ -198,3 +198,13 @@ def _values(sheet: Sheet, work: Work) -> dict[str, Any]:
         "editor_covered": sheet.covered,
         "closed": not case.state.open or case.state is CaseState.GOLDEN,
     }
+
+
+def _changed(work: Work, case: Case) -> bool:
+    """Whether the policy has changed since the case was held.
+
+    By the time too: golden copies keep an older digest, and nothing may tell them from others.
+    """
+    policy = work.policies.current.get(case.policy.name)
+    other = policy is None or policy.ref.digest != case.policy.digest
+    return other and case.opened < work.policies.loaded

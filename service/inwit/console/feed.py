@@ -15,8 +15,6 @@ from inwit.console.permissions import OutOfSight, Permission, Visitor, require, 
 from inwit.console.work import Work, lanes
 from inwit.errors import InwitError, Overloaded
 
-MOST_FEEDS = 500
-
 _ASK_AGAIN = 5  # looks between two questions whether the person is still signed in
 _LONGEST_S = 600.0  # then the browser comes again
 
@@ -67,8 +65,8 @@ class _Feeds:
         Raises:
             Overloaded: as many are open as this gateway takes.
         """
-        if self._open >= MOST_FEEDS:
-            raise Overloaded(f"{MOST_FEEDS} pages follow the queue already.", retry_after=30)
+        if self._open >= self._work.most_feeds:
+            raise Overloaded(f"{self._open} pages follow the queue already.", retry_after=30)
         events = self._events(request, visitor, name, look)
         headers = {"x-accel-buffering": "no"}  # nginx would wait for more
         return StreamingResponse(events, media_type="text/event-stream", headers=headers)

@@ -44,7 +44,8 @@ def router(parts: ConsoleParts, work: Work) -> APIRouter:
             return await _home(request, parts, work, visitor, problem=error)
         if opened is None:
             keys = wishes_of(visitor.account).keyboard
-            return parts.pages.render(request, "next_none.html", keys=keys)
+            day = await own_day(parts.database, reviewer)
+            return parts.pages.render(request, "next_none.html", keys=keys, day=day)
         return await case_sheet.page(request, parts, work, visitor, opened)
 
     @routes.get("/reviewing")

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from inwit.cases import TOP_TIER, Case, CaseState, Reviewer
+from inwit.cases import TOP_TIER, Case, CaseState, Reviewer, Role
 from inwit.escalation.desk import Desk
 from inwit.escalation.rank import rank
 from inwit.escalation.sweeper import Sweeper
@@ -35,7 +35,8 @@ _MOST_RULINGS = 500
 class Work:
     """The parts of the gateway by which people decide.
 
-    `draining` says that it is being shut down; `feed_every_s` lies between two looks of a feed.
+    `draining` says that it is being shut down. At most `most_feeds` pages follow what changes, with
+    `feed_every_s` between two looks.
     """
 
     desk: Desk
@@ -43,6 +44,7 @@ class Work:
     sweeper: Sweeper
     draining: Callable[[], bool] = lambda: False
     feed_every_s: float = 2.0
+    most_feeds: int = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ async def first_ones(database: Database, reviewer: Reviewer) -> list[Case]:
         case
         for case in cases
         if reviewer.id not in case.excluded
+        and (not case.stuck or reviewer.role is Role.SENIOR)
         and all(slot.reviewer != reviewer.id for slot in case.slots)
         and any(
             reviewer.may_rule(case, slot.tier) and not slot.leased(now) for slot in case.open_slots

@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
+from axe_playwright_python.async_playwright import (  # pyright: ignore[reportMissingTypeStubs]  # it has none
+    Axe,
+)
 from playwright.async_api import Page, expect
 
 from inwit.cases import Role
@@ -105,7 +107,7 @@ async def looks(page: Page, name: str) -> None:
     """Nothing that axe finds, in both schemes."""
     for scheme in ("light", "dark"):
         await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        found = await Axe().run(page)
+        found = await Axe().run(page)  # pyright: ignore[reportUnknownMemberType]  # untyped
         assert found.violations_count == 0, f"{name}, {scheme}: {found.generate_report()}"
     await page.emulate_media(color_scheme="light")
     if folder := os.environ.get("CONSOLE_SCREENSHOTS"):

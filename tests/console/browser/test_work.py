@@ -7,6 +7,7 @@ import httpx
 import pytest
 from playwright.async_api import Page, expect
 
+from inwit.console.account_rows import OPERATOR
 from tests.conftest import ASK
 from tests.console.browser.conftest import Floor, MakeFloor
 from tests.console.reviewing.world import CANDIDATE, FINE, FLAGGED, SEVERE, flagged, lapse, soon
@@ -166,6 +167,23 @@ async def test_without_a_connection_the_page_says_so_and_goes_on(make_floor: Mak
     await expect(page.locator("#text")).to_have_value("Written on a train.")
     await page.reload()
     await expect(page.locator("#text")).to_have_value("Written on a train.")
+
+
+async def test_who_is_signed_out_meanwhile_is_told_and_keeps_what_is_typed(
+    make_floor: MakeFloor,
+) -> None:
+    floor = await make_floor(lease_s=4)
+    await floor.world.hold()
+    page = await floor.person()
+    await page.keyboard.press("n")
+    await page.fill("#reason", "Half a")
+
+    account = await floor.world.site.parts.accounts.named("ada")
+    assert account is not None
+    await floor.world.site.parts.accounts.end_sessions(account.id, OPERATOR)
+
+    await expect(page.locator("#signed-out")).to_be_visible(timeout=15_000)
+    await expect(page.locator("#reason")).to_have_value("Half a")
 
 
 async def test_a_case_that_is_closed_meanwhile_says_so_and_does_not_move(

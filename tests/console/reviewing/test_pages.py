@@ -1,6 +1,7 @@
 """What the page of a case shows, to whom, and what it keeps back."""
 
 import re
+from datetime import UTC, datetime
 from dataclasses import replace
 
 from inwit.cases import Role, RulingKind
@@ -218,6 +219,8 @@ async def test_golden_cases_look_like_all_others(make_world: MakeWorld) -> None:
         if each["facts"].get("golden")
     )
     here.work.desk.rules = replace(here.work.desk.rules, golden_share=1.0)
+    newer = escalating(fallback_text={"en": "Not now."})
+    here.work.policies.replace({"default": newer}, datetime.now(UTC))
 
     golden = await bob.next()
 
@@ -243,9 +246,11 @@ async def test_an_auditor_reads_what_was_ruled_and_that_is_recorded(make_world: 
     await ada.rule(await ada.next(), "block", reason="Said by ada", clause="deception")
 
     page = await ann.get(f"/cases/{case_id}")
+    again = await ann.ask(f"/cases/{case_id}/reveal/candidate")
     own, none = await ada.get(f"/cases/{case_id}"), await ann.post("/next")
 
     assert "Said by ada" in page.text
+    assert CANDIDATE[8:] in words_of(again)
     assert ada.id in page.text
     assert "Said by ada" in own.text
     assert none.status_code == 403

@@ -67,6 +67,18 @@ async def test_the_feed_ends_when_the_gateway_is_shut_down(make_world: MakeWorld
     assert (await soon(counts)).status_code == 200
 
 
+async def test_only_so_many_pages_follow(make_world: MakeWorld) -> None:
+    here = await make_world(feed_every_s=0.01, most_feeds=1)
+    ada = await here.reviewer()
+    both = {asyncio.create_task(ada.get("/feed")) for _ in range(2)}
+    async with asyncio.timeout(30):
+        done, waiting = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    here.caller.gateway.health.draining = True
+
+    assert done.pop().result().status_code == 503
+    assert (await soon(waiting.pop())).status_code == 200
+
+
 async def test_keys_can_be_changed_and_switched_off(make_world: MakeWorld) -> None:
     here = await make_world()
     ada = await here.reviewer()

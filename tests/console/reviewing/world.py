@@ -165,6 +165,7 @@ async def world(
     policy: Policy | None = None,
     classifier_risk: float | None = 0.9,
     feed_every_s: float = 0.05,
+    most_feeds: int = 9,
     **settings: Any,
 ) -> World:
     """A gateway whose model is flagged, with its console."""
@@ -183,6 +184,7 @@ async def world(
         gateway.escalation.sweeper,
         lambda: gateway.health.draining,
         feed_every_s,
+        most_feeds,
     )
     site = await make_site(routers=routers(work), **settings)
     return World(caller, site, work, judges)

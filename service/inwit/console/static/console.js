@@ -263,6 +263,7 @@ function settled(event) {
   const fresh = event.detail.elt;
   if (find("#lease") && (fresh.id === "lease" || find("#lease", fresh))) lease.begin();
   markProblems();
+  dismissed();
   find("[data-focus]", fresh.parentElement || document)?.focus();
   if (fresh.matches?.("[data-part]")) fresh.focus();
 }
