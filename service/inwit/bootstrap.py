@@ -104,16 +104,14 @@ async def open_gateway(
         await panel.open()
         stack.push_async_callback(panel.close)
         ledger = await _run(stack, LedgerStore(database))
-        health = _health(settings, client, redis, database)
-        await stack.enter_async_context(health.watching())
+        health = await _open_health(stack, settings, client, redis, database)
         await stack.enter_async_context(reloader.watching(redis, health.interval_s))
         background = await _run(stack, Background())
         redis_up = partial(_is_up, health, Dependency.REDIS)
         parts = Parts(client, panel, ledger, limiter, background, redis_up)
         pipeline = assemble(parts, book, _limits(settings), calibrations)
         keys = ApiKeys(database, settings.key_cache_ms / 1000)
-        responses = StoredResponses(database)
-        stores = Stores(database, ledger, responses, keys)
+        stores = Stores(database, ledger, responses := StoredResponses(database), keys)
         escalating = open_escalation(settings, stores, redis_url, pipeline, book)
         escalation = await stack.enter_async_context(escalating)
         await asyncio.to_thread(warm_up)
@@ -259,7 +257,8 @@ def _is_up(health: Health, dependency: Dependency) -> bool:
     return bool(health.states[dependency].up)
 
 
-def _health(
+async def _open_health(
+    stack: AsyncExitStack,
     settings: Settings,
     client: OpenAICompatible,
     redis: Redis | RedisCluster,
@@ -270,7 +269,9 @@ def _health(
         Dependency.REDIS: lambda: answers(redis),
         Dependency.LEDGER: lambda: _look_at_database(database),
     }
-    return Health(looks, settings.health_interval_ms / 1000)
+    health = Health(looks, settings.health_interval_ms / 1000)
+    await stack.enter_async_context(health.watching())
+    return health
 
 
 @asynccontextmanager

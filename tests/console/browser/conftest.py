@@ -26,7 +26,12 @@ from tests.process.redis_server import valkey_server
 
 CHROMIUM = "/usr/bin/chromium"
 _ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-_REFUSED = ("Failed to load resource", "Response Status Error Code", "htmx:sendError")
+_REFUSED = (
+    "Failed to load resource",
+    "Response Status Error Code",
+    "htmx:sendError",
+    "[object Event]",  # of a feed that ended
+)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Each page in light and in dark: axe finds nothing. With CONSOLE_SCREENSHOTS=FOLDER, pictures too."""
+"""Each page in light and in dark: axe finds nothing. CONSOLE_SCREENSHOTS=FOLDER takes pictures."""
 
 import os
 from pathlib import Path

@@ -1,8 +1,8 @@
 """What the page of a case shows, to whom, and what it keeps back."""
 
 import re
-from datetime import UTC, datetime
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from inwit.cases import Role, RulingKind
 from inwit.console.wishes import KEYS
