@@ -183,7 +183,7 @@ class Records:
         return (await self.site.database.read(lambda db: case_of(db, case_id)))[0]
 
     async def repeat_ruling(self, times: int) -> list[datetime]:
-        """Write the one ruling so often again, in pairs of one time; they do not count."""
+        """Write the one ruling so often again, three at one time; they do not count."""
 
         def steps(connection: sa.Connection) -> list[datetime]:
             row = dict(connection.execute(sa.select(RULINGS)).mappings().one())
@@ -193,7 +193,7 @@ class Records:
                     "id": f"rul_{number:03}",
                     "request_id": str(number),
                     "counts": None,
-                    "time": NOON + timedelta(minutes=number // 2),
+                    "time": NOON + timedelta(minutes=number // 3),
                 }
                 for number in range(times)
             ]

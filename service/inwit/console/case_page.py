@@ -4,19 +4,19 @@ import asyncio
 import secrets
 from collections.abc import Awaitable
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 
 from inwit.cases import Case, RulingKind
 from inwit.console import case_sheet
 from inwit.console.case_problem import in_place
-from inwit.console.case_sheet import seen, sheet_of, works_on
+from inwit.console.case_sheet import Sheet, seen, sheet_of, works_on
 from inwit.console.case_view import ending, heading
 from inwit.console.pages import asked_by_htmx
 from inwit.console.parts import ConsoleParts
 from inwit.console.permissions import Permission, Visitor, require
-from inwit.console.similar import earlier_rulings
+from inwit.console.similar import Earlier, earlier_rulings
 from inwit.console.wishes import wishes_of
 from inwit.console.work import Work
 from inwit.errors import Conflict, Forbidden, InvalidField, InwitError
@@ -99,44 +99,40 @@ def _add_showing(routes: APIRouter, parts: ConsoleParts, work: Work) -> None:
         request: Request, visitor: Sees, case_id: str, part: str, token: Token = ""
     ) -> Response:
         case = await seen(parts, visitor, case_id)
-        reviewer = visitor.account.reviewer
-        if works_on(visitor, case):
-            try:
-                opened = await desk.again(reviewer, case_id, token)
-            except Conflict as error:
-                return await in_place(request, parts, visitor, case_id, token, error)
-            sheet = await sheet_of(parts, visitor, opened, opened.file)
-        else:
-            file = await parts.database.read(lambda each: case_file(each, case_id, reviewer.id))
-            sheet = await sheet_of(parts, visitor, None, file)
+        try:
+            sheet = await _sheet(parts, work, visitor, case, token)
+        except Conflict as error:
+            return await in_place(request, parts, visitor, case_id, token, error)
+        values: dict[str, Any] = {"case": case, "sheet": sheet, "editor": case_sheet.editor(sheet)}
         shown = await asyncio.to_thread(sheet.part, part)
-        await desk.reveal(reviewer, case_id, part)
-        return parts.pages.render(
-            request,
-            "case_revealed.html",
-            case=case,
-            sheet=sheet,
-            part=shown,
-            editor=case_sheet.editor(sheet),
-        )
+        await desk.reveal(visitor.account.reviewer, case_id, part)
+        return parts.pages.render(request, "case_revealed.html", part=shown, **values)
 
     @routes.post("/cases/{case_id}/similar")
     async def similar(request: Request, visitor: Sees, case_id: str, token: Token = "") -> Response:
-        case = await seen(parts, visitor, case_id)
-        reviewer = visitor.account.reviewer
-        if works_on(visitor, case):
-            opened = await desk.again(reviewer, case_id, token)
-            file, blind = opened.file, opened.blind
-        else:
-            file = await parts.database.read(lambda each: case_file(each, case_id, reviewer.id))
-            blind = False
-        text = file.candidate["text"]
-        found = (
-            []
-            if blind
-            else await earlier_rulings(parts.database, reviewer, case, file.terms.sequence, text)
-        )
-        return parts.pages.render(request, "case_similar.html", found=found, blind=blind)
+        case, found = await seen(parts, visitor, case_id), list[Earlier]()
+        sheet = await _sheet(parts, work, visitor, case, token)
+        if not sheet.blind:
+            reviewer, text = visitor.account.reviewer, sheet.file.candidate["text"]
+            place = sheet.file.terms.sequence
+            found = await earlier_rulings(parts.database, reviewer, case, place, text)
+        return parts.pages.render(request, "case_similar.html", found=found, blind=sheet.blind)
+
+
+async def _sheet(
+    parts: ConsoleParts, work: Work, visitor: Visitor, case: Case, token: str
+) -> Sheet:
+    """The case as this person sees it now: under their lease, or to read.
+
+    Raises:
+        Conflict: it is to be claimed, and the token does not hold it.
+    """
+    reviewer = visitor.account.reviewer
+    if works_on(visitor, case):
+        opened = await work.desk.again(reviewer, case.id, token)
+        return await sheet_of(parts, visitor, opened, opened.file)
+    file = await parts.database.read(lambda each: case_file(each, case.id, reviewer.id))
+    return await sheet_of(parts, visitor, None, file)
 
 
 async def _opened(

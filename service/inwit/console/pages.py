@@ -33,7 +33,17 @@ class Link:
 
 
 # In the order of the page's head. The pages of the queue add theirs in front.
-NAVIGATION: tuple[Link, ...] = (Link(f"{ROOT}/account", "Account", "own_account"),)
+NAVIGATION: tuple[Link, ...] = (
+    Link(f"{ROOT}/list", "Cases", "see_queue"),
+    Link(f"{ROOT}/rulings", "Rulings", "see_own_rulings"),
+    Link(f"{ROOT}/rulings/all", "All rulings", "see_rulings"),
+    Link(f"{ROOT}/agreement", "Agreement", "see_agreement"),
+    Link(f"{ROOT}/people", "People", "see_people"),
+    Link(f"{ROOT}/golden", "Golden", "manage_golden"),
+    Link(f"{ROOT}/audit", "Audit", "read_audit"),
+    Link(f"{ROOT}/export", "Export", "export"),
+    Link(f"{ROOT}/account", "Account", "own_account"),
+)
 
 
 class Pages:

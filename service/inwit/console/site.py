@@ -12,7 +12,18 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from inwit.cases import ActKind
-from inwit.console import own_account, sign_in, sign_in_by_provider
+from inwit.console import (
+    agreement_page,
+    audit,
+    case_list,
+    export,
+    golden_page,
+    own_account,
+    own_rulings,
+    people,
+    sign_in,
+    sign_in_by_provider,
+)
 from inwit.console.account_rows import act
 from inwit.console.headers import Guarded
 from inwit.console.pages import HOME, ROOT, STATIC_FILES, asked_by_htmx
@@ -25,7 +36,18 @@ log = structlog.get_logger()
 Routers = Sequence[Callable[[ConsoleParts], APIRouter]]
 
 # A test walks their routes with every role.
-ROUTERS: Routers = (sign_in.router, sign_in_by_provider.router, own_account.router)
+ROUTERS: Routers = (
+    sign_in.router,
+    sign_in_by_provider.router,
+    own_account.router,
+    case_list.router,
+    own_rulings.router,
+    agreement_page.router,
+    people.router,
+    golden_page.router,
+    audit.router,
+    export.router,
+)
 
 
 def mount(app: FastAPI, parts: ConsoleParts, routers: Routers = ()) -> None:

@@ -4,12 +4,14 @@ Everything that changes a case runs inside a transaction of `LedgerStore.write`,
 writer in at a time, over all gateways: nothing changes between what is read and what is written.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
 from inwit.cases import (
     TOP_TIER,
@@ -27,8 +29,11 @@ from inwit.ledger.tables import ESCALATIONS, EXCLUSIONS, SLOTS
 from inwit.ledger.transaction import Transaction
 from inwit.types import Category, PolicyRef, Severity
 
-_OPEN = (CaseState.PENDING.value, CaseState.CLAIMED.value)
-_QUEUED = ESCALATIONS.c.expected.is_(None)  # a golden case belongs to one reviewer from the start
+log = structlog.get_logger()
+
+_ID = re.compile(r"esc_[0-9a-f]{32}")
+_NOT_GOLDEN = ESCALATIONS.c.expected.is_(None)  # such a case is one reviewer's from the start
+_QUEUED = sa.and_(ESCALATIONS.c.closed.is_(None), _NOT_GOLDEN)
 
 
 def open_case(transaction: Transaction, record: Record, hold: Hold, sequence: int) -> None:
@@ -105,6 +110,8 @@ def case_of(connection: sa.Connection, case_id: str) -> tuple[Case, Terms]:
     Raises:
         NotFound: there is none with this id.
     """
+    if not _ID.fullmatch(case_id):  # nothing else reaches the database, which others write to
+        raise no_such_case()
     row = connection.execute(sa.select(ESCALATIONS).filter_by(id=case_id)).first()
     if row is None:
         raise no_such_case()
@@ -128,7 +135,7 @@ def unindexed(connection: sa.Connection, most: int) -> list[Case]:
     """Cases that the queue was not told of as they now stand."""
     query = (
         sa.select(ESCALATIONS)
-        .where(ESCALATIONS.c.indexed < ESCALATIONS.c.version, _QUEUED)
+        .where(ESCALATIONS.c.indexed < ESCALATIONS.c.version, _NOT_GOLDEN)
         .limit(most)
     )
     return cases_of(connection, connection.execute(query).all())
@@ -144,12 +151,7 @@ def open_cases(connection: sa.Connection, after: str, most: int, tenant: str) ->
     """Open cases of a tenant by id, those after `after`."""
     query = (
         sa.select(ESCALATIONS)
-        .where(
-            ESCALATIONS.c.tenant == tenant,
-            ESCALATIONS.c.state.in_(_OPEN),
-            ESCALATIONS.c.id > after,
-            _QUEUED,
-        )
+        .where(_QUEUED, ESCALATIONS.c.tenant == tenant, ESCALATIONS.c.id > after)
         .order_by(ESCALATIONS.c.id)
         .limit(most)
     )
@@ -157,10 +159,16 @@ def open_cases(connection: sa.Connection, after: str, most: int, tenant: str) ->
 
 
 def open_tenants(connection: sa.Connection) -> list[str]:
-    """The tenants that have open cases."""
-    query = sa.select(ESCALATIONS.c.tenant).where(ESCALATIONS.c.state.in_(_OPEN), _QUEUED)
-    query = query.distinct()
-    return list(connection.execute(query).scalars())
+    """The tenants that have open cases, by name."""
+    # From each to the next one in the index: no more is read than there are tenants.
+    column, found = ESCALATIONS.c.tenant, list[str]()
+    query = sa.select(sa.func.min(column)).where(_QUEUED, column > sa.bindparam("last"))
+    last: str | None = ""
+    while last is not None:
+        last = connection.execute(query, {"last": last}).scalar_one()
+        if last is not None:
+            found.append(last)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,34 +182,35 @@ class Standing:
 
 def standing(connection: sa.Connection) -> Standing:
     """How the cases stand now; golden ones are not told."""
-    columns = ESCALATIONS.c
-    lane = sa.case(
-        (columns.stuck, "stuck"),
-        (columns.state == CaseState.CLAIMED.value, "claimed"),
-        (columns.tier == TOP_TIER, "senior"),
-        else_="pending",
+    columns, now = ESCALATIONS.c, Transaction(connection).now
+    told, claimed = columns.stuck.is_(False), columns.state == CaseState.CLAIMED.value
+    pending = columns.state == CaseState.PENDING.value
+    lanes = {
+        "pending": (told, pending, columns.tier < TOP_TIER),
+        "senior": (told, pending, columns.tier == TOP_TIER),
+        "claimed": (told, claimed),
+        "stuck": (columns.stuck.is_(True),),
+    }
+    oldest = connection.execute(sa.select(sa.func.min(columns.opened)).where(_QUEUED)).scalar_one()
+    age = 0.0 if oldest is None else (now - aware(oldest)).total_seconds()
+    return Standing(
+        {lane: _count(connection, _QUEUED, *those) for lane, those in lanes.items()},
+        max(0.0, age),
+        _count(connection, columns.indexed < columns.version, _NOT_GOLDEN),
     )
-    query = (
-        sa.select(lane.label("lane"), sa.func.count().label("cases"), sa.func.min(columns.opened))
-        .where(columns.state.in_(_OPEN), _QUEUED)
-        .group_by(lane)
-    )
-    rows = connection.execute(query).all()
-    lanes: dict[str, int] = dict.fromkeys(("pending", "senior", "claimed", "stuck"), 0)
-    lanes |= {row.lane: row.cases for row in rows}
-    oldest = min((aware(row[2]) for row in rows), default=None)
-    age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
-    behind = sa.select(sa.func.count()).where(columns.indexed < columns.version, _QUEUED)
-    return Standing(lanes, max(0.0, age), connection.execute(behind).scalar_one())
 
 
 def anything_due(connection: sa.Connection) -> bool:
-    """Whether a clock may have fired, by this machine's time; the database's own decides."""
-    now, columns = datetime.now(UTC), ESCALATIONS.c
-    clocks = sa.or_(columns.due <= now, columns.settles <= now)
-    cases = sa.select(columns.id).where(columns.state.in_(_OPEN), clocks).limit(1)
-    held = sa.select(SLOTS.c.number).where(SLOTS.c.lease_until <= now).limit(1)
-    return any(connection.execute(query).first() is not None for query in (cases, held))
+    """Whether a clock has fired."""
+    now, columns = Transaction(connection).now, ESCALATIONS.c
+    fired = (
+        sa.select(columns.id).where(columns.settles.is_not(None), columns.settles <= now),
+        sa.select(SLOTS.c.number).where(SLOTS.c.lease_until <= now),
+        sa.select(columns.id).where(
+            columns.closed.is_(None), columns.due <= now, columns.settles.is_(None)
+        ),
+    )
+    return any(connection.execute(query.limit(1)).first() is not None for query in fired)
 
 
 def mark_indexed(transaction: Transaction, versions: Iterable[tuple[str, int]]) -> None:
@@ -230,6 +239,20 @@ def change_slot(transaction: Transaction, case_id: str, number: int, **values: A
         .where(SLOTS.c.escalation_id == case_id, SLOTS.c.number == number)
         .values(**values)
     )
+
+
+def in_each(
+    transaction: Transaction, ids: Sequence[str], step: Callable[[Transaction, str], Case]
+) -> list[Case]:
+    """Take a step in each case by itself: one that cannot be taken holds up no other."""
+    done: list[Case] = []
+    for case_id in ids:
+        try:
+            done.append(transaction.undoing(lambda own, name=case_id: step(own, name)))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the others' clocks go on
+            log.error("case_not_settled", case=case_id, error=type(error).__name__)
+            change(transaction, case_id, stuck=True, settles=None)
+    return done
 
 
 def exclude(transaction: Transaction, case_id: str, reviewer: str, why: str) -> None:
@@ -277,6 +300,11 @@ def aware(moment: datetime) -> datetime:
 def maybe(moment: datetime | None) -> datetime | None:
     """The same, where there may be none."""
     return None if moment is None else aware(moment)
+
+
+def _count(connection: sa.Connection, *those: sa.ColumnElement[bool]) -> int:
+    query = sa.select(sa.func.count()).select_from(ESCALATIONS).where(*those)
+    return connection.execute(query).scalar_one()
 
 
 def _case(row: sa.Row[Any], slots: tuple[Slot, ...], excluded: frozenset[str]) -> Case:

@@ -5,7 +5,7 @@ whatever Redis or a browser believes.
 """
 
 import hashlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -17,6 +17,7 @@ from inwit.ledger.escalations import (
     change,
     change_slot,
     exclude,
+    in_each,
     no_such_case,
     note,
 )
@@ -51,11 +52,12 @@ def claim(
         Conflict: nothing of it is free for them now.
     """
     case, terms = case_of(transaction.connection, case_id)
-    if not reviewer.may_see(case):
+    if not reviewer.may_see(case) or _anothers_golden(case, reviewer):
         raise no_such_case()
-    mine = next((each for each in case.slots if each.lease_hash == token_hash(token)), None)
-    if mine is not None and mine.leased(transaction.now):  # the same claim, come twice
-        return case, Lease(case_id, mine.number, token, mine.lease_until or transaction.now)
+    if mine := lease_of(case, reviewer, token, transaction.now):  # the same claim, come twice
+        return case, mine
+    if _lose(transaction, case):
+        case, terms = case_of(transaction.connection, case_id)
     taken = _free_slot(transaction, case, reviewer, slot, take_over)
     until = transaction.now + timedelta(seconds=lease_s)
     change_slot(
@@ -72,6 +74,14 @@ def claim(
     )
     claimed, _ = case_of(transaction.connection, case_id)
     return claimed, Lease(case_id, taken.number, token, until)
+
+
+def lease_of(case: Case, reviewer: Reviewer, token: str, now: datetime) -> Lease | None:
+    """The lease that a reviewer has on a case by this token, if any."""
+    slot = _leased_by(case, token, now)
+    if slot is None or slot.reviewer != reviewer.id or slot.lease_until is None:
+        return None
+    return Lease(case.id, slot.number, token, slot.lease_until)
 
 
 def renew(transaction: Transaction, case_id: str, token: str, lease_s: float) -> Lease:
@@ -114,11 +124,10 @@ def held_slot(transaction: Transaction, case: Case, token: str) -> Slot:
     Raises:
         Conflict: none; it says what changed.
     """
-    wanted = token_hash(token)
-    found = next((slot for slot in case.slots if slot.lease_hash == wanted), None)
     if not case.state.open:
         raise Conflict(f"This case is {case.state.value}: it is closed.")
-    if found is None or not found.leased(transaction.now):
+    found = _leased_by(case, token, transaction.now)
+    if found is None:
         raise Conflict("Your lease on this case is over. Claim it again to go on.")
     return found
 
@@ -126,43 +135,67 @@ def held_slot(transaction: Transaction, case: Case, token: str) -> Slot:
 def free(transaction: Transaction, case: Case, slot: Slot, *, expired: bool = False) -> None:
     """Take a lease from a slot, and give the case back to the queue."""
     expirations = slot.expirations + expired
+    golden = case.expected is not None  # its reviewer's alone: nobody else gets it, nor they again
     change_slot(
         transaction,
         case.id,
         slot.number,
-        reviewer=None,
+        reviewer=slot.reviewer if golden else None,
         lease_hash=None,
         lease_until=None,
         expirations=expirations,
         first_verdict=None,
     )
+    if golden:
+        change(transaction, case.id, state=CaseState.EXPIRED.value, closed=transaction.now)
+        return
     stuck = case.stuck or expirations >= MOST_EXPIRATIONS
     others = [each for each in case.open_slots if each.number != slot.number]
     leased = any(each.leased(transaction.now) for each in others)
     state = CaseState.CLAIMED if leased else CaseState.PENDING
-    if case.expected is not None:  # a golden copy is its reviewer's alone
-        state, stuck = CaseState.EXPIRED, False
     change(transaction, case.id, state=state.value, stuck=stuck)
 
 
 def expire_leases(transaction: Transaction, most: int) -> list[Case]:
     """Take leases that are over from their slots, the oldest first."""
     query = (
-        sa.select(SLOTS.c.escalation_id, SLOTS.c.number)
-        .where(SLOTS.c.lease_until <= transaction.now, SLOTS.c.ruled.is_(False))
+        sa.select(SLOTS.c.escalation_id)
+        .where(SLOTS.c.lease_until <= transaction.now)
         .order_by(SLOTS.c.lease_until)
         .limit(most)
     )
-    freed: dict[str, Case] = {}
-    for case_id, number in transaction.connection.execute(query).all():
-        case, _ = case_of(transaction.connection, case_id)
-        slot = next(each for each in case.slots if each.number == number)
-        free(transaction, case, slot, expired=True)
-        after, _ = case_of(transaction.connection, case_id)
-        facts = {"slot": number, "expirations": slot.expirations + 1, "stuck": after.stuck}
+    ids = dict.fromkeys(transaction.connection.execute(query).scalars())
+    return in_each(transaction, list(ids), _expire_lease)
+
+
+def _expire_lease(transaction: Transaction, case_id: str) -> Case:
+    _lose(transaction, case_of(transaction.connection, case_id)[0])
+    return case_of(transaction.connection, case_id)[0]
+
+
+def _lose(transaction: Transaction, case: Case) -> bool:
+    """Take those leases of a case that are over; whether there were any."""
+    over = [
+        slot
+        for slot in case.open_slots
+        if slot.lease_until is not None and slot.lease_until <= transaction.now
+    ]
+    for slot in over:
+        free(transaction, case_of(transaction.connection, case.id)[0], slot, expired=True)
+        after, _ = case_of(transaction.connection, case.id)
+        facts = {"slot": slot.number, "expirations": slot.expirations + 1, "stuck": after.stuck}
         note(transaction, case, ActKind.LEASE_EXPIRED, slot.reviewer, facts)
-        freed[case_id] = after
-    return list(freed.values())
+    return bool(over)
+
+
+def _leased_by(case: Case, token: str, now: datetime) -> Slot | None:
+    wanted = token_hash(token)
+    held = (slot for slot in case.open_slots if slot.leased(now))
+    return next((slot for slot in held if slot.lease_hash == wanted), None)
+
+
+def _anothers_golden(case: Case, reviewer: Reviewer) -> bool:
+    return case.expected is not None and all(each.reviewer != reviewer.id for each in case.slots)
 
 
 def _free_slot(

@@ -5,12 +5,11 @@ records the outcome and, where one is wanted, the delivery to the caller.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
-import structlog
 
 from inwit.cases import (
     TOP_TIER,
@@ -23,18 +22,22 @@ from inwit.cases import (
     RulingKind,
     Settled,
 )
-from inwit.errors import Conflict, Gone, InwitError
+from inwit.errors import Conflict, Gone
 from inwit.ledger import deliveries
-from inwit.ledger.escalations import Terms, aware, case_of, change, note, slot_row
+from inwit.ledger.escalations import (
+    Terms,
+    aware,
+    case_of,
+    change,
+    in_each,
+    note,
+    slot_row,
+)
 from inwit.ledger.opened import Changed, contents_of, facts_at
 from inwit.ledger.settling import Raise, conclusion
 from inwit.ledger.stored import output_of
 from inwit.ledger.tables import ESCALATIONS, RULINGS, SLOTS
 from inwit.ledger.transaction import Transaction
-
-log = structlog.get_logger()
-
-_OPEN = (CaseState.PENDING.value, CaseState.CLAIMED.value)
 
 
 def settle(transaction: Transaction, case_id: str) -> Case:
@@ -59,19 +62,21 @@ def settle(transaction: Transaction, case_id: str) -> Case:
 
 def settle_due(transaction: Transaction, most: int) -> list[Case]:
     """Let rulings take effect whose time to be undone is over."""
-    return _each(transaction, _due(transaction, ESCALATIONS.c.settles, most), settle)
+    clock = ESCALATIONS.c.settles
+    return in_each(transaction, _due(transaction, clock, most, clock.is_not(None)), settle)
 
 
 def expire_due(transaction: Transaction, most: int) -> list[Case]:
     """Do what the policy says of cases on which nobody ruled in time."""
     # A ruling that waits to take effect came in time.
-    due = _due(transaction, ESCALATIONS.c.due, most, ESCALATIONS.c.settles.is_(None))
-    return _each(transaction, due, _expire)
+    conditions = (ESCALATIONS.c.closed.is_(None), ESCALATIONS.c.settles.is_(None))
+    return in_each(transaction, _due(transaction, ESCALATIONS.c.due, most, *conditions), _expire)
 
 
 def rulings_of(connection: sa.Connection, case_id: str) -> list[Ruling]:
     """Every ruling on a case, those that do not count too, oldest first."""
-    query = sa.select(RULINGS).filter_by(escalation_id=case_id).order_by(RULINGS.c.time)
+    query = sa.select(RULINGS).filter_by(escalation_id=case_id)
+    query = query.order_by(RULINGS.c.time, RULINGS.c.slot)  # one commit has one time
     return [ruling_of(row) for row in connection.execute(query)]
 
 
@@ -123,7 +128,7 @@ def _due(
 ) -> Sequence[str]:
     query = (
         sa.select(ESCALATIONS.c.id)
-        .where(ESCALATIONS.c.state.in_(_OPEN), clock <= transaction.now, *conditions)
+        .where(clock <= transaction.now, *conditions)
         .order_by(clock)
         .limit(most)
     )
@@ -132,7 +137,8 @@ def _due(
 
 def _expire(transaction: Transaction, case_id: str) -> Case:
     case, terms = case_of(transaction.connection, case_id)
-    if terms.on_expiry == OnExpiry.NEXT_TIER.value and case.tier < TOP_TIER:
+    next_tier = terms.on_expiry == OnExpiry.NEXT_TIER.value and case.expected is None
+    if next_tier and case.tier < TOP_TIER:
         _raise_tier(transaction, case, terms, Raise.NOBODY_RULED.value)
     else:
         output = _expired_output(transaction, terms)
@@ -145,20 +151,6 @@ def _expired_output(transaction: Transaction, terms: Terms) -> Output:
         return output_of(content_at(transaction, terms.sequence, "held")["expired"])
     except Gone:  # it ends all the same, and nothing of it leaves
         return Output("", "content_filter")
-
-
-def _each(
-    transaction: Transaction, ids: Sequence[str], step: Callable[[Transaction, str], Case]
-) -> list[Case]:
-    """Take a step in each case by itself: one that cannot be taken holds up no other."""
-    done: list[Case] = []
-    for case_id in ids:
-        try:
-            done.append(transaction.undoing(lambda own, name=case_id: step(own, name)))
-        except InwitError as error:
-            log.error("case_not_settled", case=case_id, error=type(error).__name__)
-            change(transaction, case_id, stuck=True, settles=None)
-    return done
 
 
 def _raise_tier(transaction: Transaction, case: Case, terms: Terms, why: str) -> None:
@@ -194,7 +186,7 @@ def _close(
     state = CaseState.RESOLVED if final else CaseState.EXPIRED
     closed = transaction.connection.execute(
         sa.update(ESCALATIONS)
-        .where(ESCALATIONS.c.id == case.id, ESCALATIONS.c.state.in_(_OPEN))
+        .where(ESCALATIONS.c.id == case.id, ESCALATIONS.c.closed.is_(None))
         .values(
             state=state.value,
             closed=transaction.now,
@@ -228,15 +220,17 @@ def _note_outcome(
         "tool_calls": [call.as_openai() for call in output.tool_calls],
         "masked": dict(output.masked),
     }
+    golden = case.expected is not None
+    released = final is not None and final.kind is not RulingKind.BLOCK and not golden
     facts = {
         "ending": ending.value,
         "kind": final.kind.value if final else None,
         "ruling": final.id if final else None,
-        "released": final is not None and final.kind is not RulingKind.BLOCK,
+        "released": released,
         "digest": output.digest,
         "policy": case.policy.digest,
     }
-    contents = {} if case.expected is not None else {"released": json.dumps(content).encode()}
+    contents = {} if golden else {"released": json.dumps(content).encode()}
     note(transaction, case, ActKind.OUTCOME, None, facts, contents)
 
 

@@ -99,8 +99,17 @@ IDEMPOTENCY = Table(
     Column("expires", DateTime(timezone=True), nullable=False, index=True),
 )
 
+
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """An index of some of the rows. A query must say the same words to use it."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
+_IS_QUEUED = "closed IS NULL AND expected IS NULL"  # open, and not golden
+
 # One row for each escalation; its decision's transaction makes it. `sequence` is that entry's.
 # `indexed` is the `version` that the queue in Redis was last told: what lies behind is told again.
+# `closed` is NULL in the states that are open, and in no others.
 ESCALATIONS = Table(
     "escalations",
     METADATA,
@@ -132,14 +141,14 @@ ESCALATIONS = Table(
     Column("callback_url", Text, nullable=True),
     Column("version", Integer, nullable=False),
     Column("indexed", Integer, nullable=False),
-    Index("ix_escalations_open", "state", "due"),
     Index("ix_escalations_closed", "closed"),
-    Index(
-        "ix_escalations_unindexed",
-        "id",
-        sqlite_where=text("indexed < version"),
-        postgresql_where=text("indexed < version"),
-    ),
+    # Clocks, and what waits in the queue: parts of the table that do not grow with its age.
+    _partial("ix_escalations_due", "due", where="closed IS NULL"),
+    _partial("ix_escalations_settles", "settles", where="settles IS NOT NULL"),
+    _partial("ix_escalations_queued", "tenant", "id", where=_IS_QUEUED),
+    _partial("ix_escalations_opened", "opened", "id", where=_IS_QUEUED),
+    _partial("ix_escalations_lanes", "stuck", "state", "tier", where=_IS_QUEUED),
+    _partial("ix_escalations_unindexed", "id", where="indexed < version AND expected IS NULL"),
 )
 
 SLOTS = Table(

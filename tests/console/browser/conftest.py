@@ -53,6 +53,7 @@ class Floor:
         await page.fill("#password", PASSWORD)
         await page.keyboard.press("Enter")
         await page.wait_for_selector("h1:has-text('Queue')")
+        await page.wait_for_load_state()  # its script runs
         return page
 
     async def context(self, **look: Any) -> BrowserContext:
@@ -77,6 +78,13 @@ class Floor:
     def _asked(self, url: str) -> None:
         if not url.startswith((self.address, "data:")):
             self.complaints.append(f"asked elsewhere: {url}")
+
+
+async def take_next(page: Page) -> None:
+    """Claim the next case by its key, and wait until its page listens to keys."""
+    await page.keyboard.press("n")
+    await page.wait_for_selector("#token", state="attached")
+    await page.wait_for_load_state()
 
 
 MakeFloor = Callable[..., Awaitable[Floor]]

@@ -10,7 +10,7 @@ from axe_playwright_python.async_playwright import (  # pyright: ignore[reportMi
 from playwright.async_api import Page, expect
 
 from inwit.cases import Role
-from tests.console.browser.conftest import MakeFloor
+from tests.console.browser.conftest import MakeFloor, take_next
 from tests.console.reviewing.world import FLAGGED, SEVERE, flagged, rewriting
 from tests.fakes import FakeModel, naming
 
@@ -48,7 +48,7 @@ async def test_a_case_in_each_of_its_states(make_floor: MakeFloor) -> None:
     await floor.world.hold(ASKED)
     page = await floor.person()
 
-    await page.keyboard.press("n")
+    await take_next(page)
     await expect(page.locator("#part-policy table")).to_have_count(2)
     await looks(page, "case")
     await page.locator("#kind-block").check()

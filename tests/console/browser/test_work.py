@@ -9,7 +9,7 @@ from playwright.async_api import Page, expect
 
 from inwit.console.account_rows import OPERATOR
 from tests.conftest import ASK
-from tests.console.browser.conftest import Floor, MakeFloor
+from tests.console.browser.conftest import Floor, MakeFloor, take_next
 from tests.console.reviewing.world import CANDIDATE, FINE, FLAGGED, SEVERE, flagged, lapse, soon
 
 pytestmark = pytest.mark.browser
@@ -25,7 +25,7 @@ async def test_a_waiting_caller_gets_the_edited_bytes_by_keys_alone(make_floor: 
     await expect(page.locator(".lanes dd").first).to_have_text("1")
     floor.world.judges.risk = 0.05
 
-    await page.keyboard.press("n")
+    await take_next(page)
     await expect(page.locator("#part-candidate")).to_contain_text("This text is covered")
     await page.keyboard.press("j")
     await expect(page.locator("#part-conversation")).to_be_focused()
@@ -61,7 +61,7 @@ async def test_keys_rule_undo_and_skip(make_floor: MakeFloor) -> None:
     await page.keyboard.press("n")
     await expect(page).to_have_url(f"{floor.address}/console/")
     await page.keyboard.press("Escape")
-    await page.keyboard.press("n")
+    await take_next(page)
     await expect(page).to_have_url(f"{floor.address}/console/cases/{case_id}")
     await page.keyboard.press("1")
     await expect(page.locator("#kind-approve")).to_be_checked()
@@ -75,11 +75,13 @@ async def test_keys_rule_undo_and_skip(make_floor: MakeFloor) -> None:
     await expect(page.locator("h1")).to_be_focused()
     await page.keyboard.press("u")
     await expect(page.locator("#ruling")).to_be_visible()
+    await page.wait_for_load_state()
     await expect(page).to_have_url(f"{floor.address}/console/cases/{case_id}")
     await page.keyboard.press("s")
     await page.locator("#skip").get_by_text("I decline").click()
     await page.locator("#skip").get_by_role("button", name="Skip it").click()
     await expect(page.locator("h1")).to_have_text("Queue")
+    await page.wait_for_load_state()
     await page.keyboard.press("n")
     await expect(page.locator("h1")).to_have_text("No case for you now")
 
@@ -104,7 +106,7 @@ async def test_a_reload_goes_on_and_a_second_tab_takes_over(make_floor: MakeFloo
     floor = await make_floor(lease_s=4)
     await floor.world.hold()
     first = await floor.person()
-    await first.keyboard.press("n")
+    await take_next(first)
     await first.fill("#text", "Begun in the first tab.")
     await expect(first.locator("#draft-state")).to_have_text("Draft saved.")
     token = await token_of(first)
@@ -133,7 +135,7 @@ async def test_a_lease_that_ran_out_costs_nothing_that_was_typed(make_floor: Mak
     floor = await make_floor(lease_s=4)
     case_id = await floor.world.hold()
     page = await floor.person()
-    await page.keyboard.press("n")
+    await take_next(page)
     await page.fill("#reason", "I had my reasons")
 
     await lapse(floor.world, case_id)
@@ -153,7 +155,7 @@ async def test_without_a_connection_the_page_says_so_and_goes_on(make_floor: Mak
     floor = await make_floor(lease_s=8)
     await floor.world.hold()
     page = await floor.person()
-    await page.keyboard.press("n")
+    await take_next(page)
     await expect(page.locator("#ruling")).to_be_visible()
 
     await page.context.set_offline(True)
@@ -175,7 +177,7 @@ async def test_who_is_signed_out_meanwhile_is_told_and_keeps_what_is_typed(
     floor = await make_floor(lease_s=4)
     await floor.world.hold()
     page = await floor.person()
-    await page.keyboard.press("n")
+    await take_next(page)
     await page.fill("#reason", "Half a")
 
     account = await floor.world.site.parts.accounts.named("ada")
@@ -192,7 +194,7 @@ async def test_a_case_that_is_closed_meanwhile_says_so_and_does_not_move(
     floor = await make_floor()
     case_id = await floor.world.hold()
     page = await floor.person()
-    await page.keyboard.press("n")
+    await take_next(page)
     await page.fill("#reason", "Half a")
 
     await floor.world.change(case_id, state="expired")

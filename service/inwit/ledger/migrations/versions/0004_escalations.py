@@ -60,14 +60,20 @@ def _make_escalations() -> None:
     )
     with op.batch_alter_table("escalations") as batch_op:
         batch_op.create_index("ix_escalations_closed", ["closed"])
-        batch_op.create_index("ix_escalations_open", ["state", "due"])
         batch_op.create_index(batch_op.f("ix_escalations_response_id"), ["response_id"])
-        batch_op.create_index(
-            "ix_escalations_unindexed",
-            ["id"],
-            sqlite_where=sa.text("indexed < version"),
-            postgresql_where=sa.text("indexed < version"),
-        )
+    queued = "closed IS NULL AND expected IS NULL"
+    behind = "indexed < version AND expected IS NULL"
+    _make_partial_index("ix_escalations_due", ["due"], "closed IS NULL")
+    _make_partial_index("ix_escalations_settles", ["settles"], "settles IS NOT NULL")
+    _make_partial_index("ix_escalations_queued", ["tenant", "id"], queued)
+    _make_partial_index("ix_escalations_opened", ["opened", "id"], queued)
+    _make_partial_index("ix_escalations_lanes", ["stuck", "state", "tier"], queued)
+    _make_partial_index("ix_escalations_unindexed", ["id"], behind)
+
+
+def _make_partial_index(name: str, columns: list[str], where: str) -> None:
+    rows = sa.text(where)
+    op.create_index(name, "escalations", columns, sqlite_where=rows, postgresql_where=rows)
 
 
 def _make_slots() -> None:
