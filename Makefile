@@ -8,8 +8,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --re
 INSTALL_INWIT := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
+# As many at once as there are cores.
+PARALLEL := --numprocesses auto
+
 .DEFAULT_GOAL := help
-.PHONY: help up demo test coverage process-test peer-test parity check format vllm-test docs pins load clean
+.PHONY: help up demo test coverage process-test browser-test peer-test parity check format vllm-test docs pins load clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,13 +21,16 @@ up: $(VENV)/up.stamp ## Start everything on this machine (Ctrl-C stops it)
 	@$(BIN)/inwit up
 
 test: $(VENV)/dev.stamp ## Run the tests (under 5 minutes)
-	@$(BIN)/python -m pytest -m "not vllm and not process and not peers"
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not vllm and not process and not peers and not browser"
 
 coverage: $(VENV)/dev.stamp ## Run the same tests under branch coverage, with its floor (twice as long)
-	@$(BIN)/python -m pytest -m "not vllm and not process and not peers" --cov --cov-report=term:skip-covered --cov-fail-under=90
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not vllm and not process and not peers and not browser" --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 process-test: $(VENV)/dev.stamp ## Run the tests on real processes: up, serve, Valkey, PostgreSQL, llama.cpp
-	@$(BIN)/python -m pytest -m "process and not vllm" --durations=5
+	@$(BIN)/python -m pytest -m "process and not vllm and not browser" --durations=5
+
+browser-test: $(VENV)/dev.stamp ## Work the review console in a real browser (needs Chromium)
+	@$(BIN)/python -m pytest -m browser --durations=5
 
 peer-test: $(VENV)/dev.stamp .venv-peers/peer.stamp .venv-openai/peer.stamp ## Prove that other people's clients work unchanged (2 minutes and 1 GB at first)
 	@$(BIN)/python -m pytest -m peers tests/peers --durations=5

@@ -29,8 +29,10 @@ from inwit.api.problems import Problem
 from inwit.api.respond_request import RespondRequest
 from inwit.api.told import Told
 from inwit.bootstrap import Gateway
+from inwit.console.cases import routers as case_routers
 from inwit.console.parts import ConsoleParts
 from inwit.console.site import mount
+from inwit.console.work import Work
 
 _REFERENCE = "#/components/schemas/{model}"
 
@@ -59,7 +61,13 @@ def create_app(gateway: Gateway, console: ConsoleParts | None = None) -> FastAPI
     app.include_router(model_list.router(gateway))
     app.include_router(health.router(gateway))
     if console is not None:
-        mount(app, console)
+        work = Work(
+            gateway.escalation.desk,
+            gateway.policies,
+            gateway.escalation.sweeper,
+            lambda: gateway.health.draining,
+        )
+        mount(app, console, case_routers(work))
     problems.install(app)
     app.add_middleware(RequestContext)
 

@@ -33,7 +33,7 @@ from tests.ledger.test_store import ORIGIN, RECORD
 
 T = TypeVar("T")
 
-CLAIM, RULE, LEASE = 600, 300, 120
+CLAIM, RULE, LEASE = 600, 900, 120
 ANSWER, REWRITE = Output("The answer.", "stop"), Output("A kinder answer.", "stop")
 FALLBACK, EXPIRED = Output("I cannot.", "content_filter"), Output("Too late.", "content_filter")
 REVIEWERS = tuple(Reviewer(f"rev_{name}", Role.REVIEWER) for name in "abc")

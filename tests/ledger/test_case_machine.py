@@ -11,7 +11,6 @@ from inwit.cases import CaseState, OnExpiry, Reviewer, RulingKind
 from inwit.errors import Conflict, Forbidden, InvalidField
 from inwit.ledger import leases, outcomes, rulings
 from inwit.ledger.verify import verify_chain
-
 from tests.ledger.case_world import (
     ANSWER,
     CLAIM,
@@ -24,7 +23,6 @@ from tests.ledger.case_world import (
     SENIOR,
     World,
 )
-
 
 UNDO = 10
 KINDS = st.sampled_from(list(RulingKind))
@@ -67,10 +65,10 @@ class Cases(RuleBasedStateMachine):
         assert not self.world.read(verify_chain).breaks
         self.world.close()
 
-    @precondition(lambda self: len(self.names) < 4)
+    @precondition(lambda self: len(self.names) < 2)
     @rule(
         target=cases,
-        required=st.sampled_from([1, 1, 2]),
+        required=st.sampled_from([1, 2, 2]),
         on_expiry=st.sampled_from(list(OnExpiry)),
         waits=st.sampled_from([0, 0, 200]),
     )
@@ -108,7 +106,9 @@ class Cases(RuleBasedStateMachine):
     def renews(self, mine: Held) -> None:
         alive = not mine.over and self.world.now < mine.until and self.holds(mine)
         try:
-            lease = self.world.do(lambda each: leases.renew(each, mine.case, mine.token, LEASE))
+            lease = self.world.do(
+                lambda each: leases.renew(each, mine.case, mine.who.id, mine.token, LEASE)
+            )
         except Conflict:
             assert not alive
             return
@@ -120,7 +120,9 @@ class Cases(RuleBasedStateMachine):
         why = leases.WhySkipped.UNSURE if skips else None
         alive = not mine.over and self.world.now < mine.until and self.holds(mine)
         try:
-            self.world.do(lambda each: leases.release(each, mine.case, mine.token, why))
+            self.world.do(
+                lambda each: leases.release(each, mine.case, mine.who.id, mine.token, why)
+            )
         except Conflict:
             assert not alive
             return
@@ -132,7 +134,7 @@ class Cases(RuleBasedStateMachine):
     @rule(
         mine=held.filter(lambda one: one is not None),
         kind=KINDS,
-        wrong=st.sampled_from([None, None, None, "digest", "policy_digest", "token"]),
+        wrong=st.sampled_from([None, None, None, None, None, "digest", "policy_digest", "token"]),
         text=st.sampled_from(["An edit.", "Another edit.\r\n ", ANSWER.text]),
     )
     def rules(self, mine: Held, kind: RulingKind, wrong: str | None, text: str) -> None:
@@ -179,7 +181,13 @@ class Cases(RuleBasedStateMachine):
         assert self.world.now < last.takes_effect
         del self.ruled[case][who.id]
 
-    @rule(seconds=st.sampled_from([1, 5, UNDO, 60, LEASE, RULE, CLAIM]))
+    @rule(case=cases, who=PEOPLE, kind=KINDS)
+    def claims_and_rules(self, case: str, who: Reviewer, kind: RulingKind) -> None:
+        mine = self.claims(case, who, over=True)
+        if mine is not None:
+            self.rules(mine, kind, None, "An edit.")
+
+    @rule(seconds=st.sampled_from([1, 1, 5, UNDO, UNDO, 60, LEASE, RULE, CLAIM]))
     def waits(self, seconds: int) -> None:
         self.world.later(seconds)
 

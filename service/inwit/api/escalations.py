@@ -171,9 +171,9 @@ def _holding(routes: APIRouter, gateway: Gateway) -> None:
     )
     async def release(request: Request, case_id: str) -> Response:
         """End the lease; with `why`, this key does not get the case again."""
-        await _reviewer(gateway, request)
+        reviewer = await _reviewer(gateway, request)
         body = await _body(gateway, request, ReleaseBody)
-        await _desk(gateway).release(_known(case_id), body.token, body.why)
+        await _desk(gateway).release(reviewer, _known(case_id), body.token, body.why)
         return Response(status_code=204)
 
 

@@ -152,7 +152,7 @@ def _add_keeping(routes: APIRouter, parts: ConsoleParts, work: Work) -> None:
     ) -> Response:
         await seen(parts, visitor, case_id)
         try:
-            await desk.release(case_id, token, _why(why))
+            await desk.release(visitor.account.reviewer, case_id, token, _why(why))
         except InwitError as error:
             return await in_place(request, parts, visitor, case_id, token, error)
         return Response(status_code=204, headers={"hx-redirect": HOME})

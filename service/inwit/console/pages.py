@@ -34,6 +34,7 @@ class Link:
 
 # In the order of the page's head. The pages of the queue add theirs in front.
 NAVIGATION: tuple[Link, ...] = (
+    Link(HOME, "Queue", "see_queue"),
     Link(f"{ROOT}/list", "Cases", "see_queue"),
     Link(f"{ROOT}/rulings", "Rulings", "see_own_rulings"),
     Link(f"{ROOT}/rulings/all", "All rulings", "see_rulings"),

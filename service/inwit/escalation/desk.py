@@ -4,8 +4,6 @@ The API and the console both come here. Each step is written to the ledger befor
 queue in Redis is told afterwards, and catches up by itself where that fails.
 """
 
-import hashlib
-import random
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,21 +13,29 @@ import sqlalchemy as sa
 
 from inwit import telemetry
 from inwit.cases import Case, Lease, Output, Reviewer, Ruling, RulingKind, WhySkipped
-from inwit.errors import Conflict, FieldError, Forbidden, InvalidField, NotFound, QueueDown
+from inwit.errors import (
+    Conflict,
+    FieldError,
+    Forbidden,
+    Gone,
+    InvalidField,
+    NotFound,
+    QueueDown,
+)
 from inwit.escalation.edits import EditJudge
 from inwit.escalation.index import Index
-from inwit.escalation.queue import Queue
+from inwit.escalation.queue import Picked, Queue
 from inwit.escalation.sweeper import count_ended
 from inwit.ledger import golden, leases, reviewing, rulings
 from inwit.ledger.case_files import CaseFile, Wanted, case_file, listed
 from inwit.ledger.database import Database
-from inwit.ledger.escalations import case_of, cases_by_id, cases_of, no_such_case
+from inwit.ledger.escalations import case_of, cases_by_id, cases_of, no_such_case, set_aside
 from inwit.ledger.rulings import Said
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.transaction import Transaction
 from inwit.policy.book import PolicyBook
 from inwit.policy.policy import EscalationRule
-from inwit.types import Severity
+from inwit.types import Severity, digest_of
 
 _TRIES = 8  # where the queue picks what the database does not give
 _GRACE_S = 5.0  # by which a lease is longer in the queue than in the database, which decides
@@ -84,11 +90,11 @@ class Desk:
         Raises:
             QueueDown: the queue is away. A case can still be claimed by its id.
         """
-        if drawn := await self._draw_golden(reviewer, token):
-            return await self._open(reviewer, drawn)
         worst = await self._worst(reviewer)
         if worst is None:
             return None
+        if drawn := await self._draw_golden(reviewer, token, request_id, worst):
+            return await self._open(reviewer, drawn)
         tenants = sorted(reviewer.tenants) or await self._index.tenants()
         for number in range(_TRIES):
             picked = await self._queue.claim(
@@ -103,8 +109,8 @@ class Desk:
                 return None
             try:
                 return await self.claim(reviewer, picked.case_id, token, slot=picked.slot)
-            except (Conflict, Forbidden, NotFound):
-                await self._tell_again(picked.tenant, picked.case_id)
+            except (Conflict, Forbidden, NotFound, Gone):
+                await self._tell_again(picked, token)
         return None
 
     async def claim(
@@ -122,10 +128,13 @@ class Desk:
             NotFound: no such case, or not for their eyes.
             Forbidden: not theirs to rule on.
             Conflict: nothing of it is free for them now.
+            Gone: it cannot be shown. Nobody is given it any more.
         """
 
-        def steps(transaction: Transaction) -> tuple[Case, Lease]:
-            claimed = leases.claim(
+        def steps(transaction: Transaction) -> tuple[CaseFile, Lease]:
+            before, _ = case_of(transaction.connection, case_id)
+            again = leases.lease_of(before, reviewer.id, token, transaction.now)
+            _, lease = leases.claim(
                 transaction,
                 case_id,
                 reviewer,
@@ -134,12 +143,18 @@ class Desk:
                 slot=slot,
                 take_over=take_over,
             )
-            reviewing.expose(transaction, reviewer.id, claimed[0].severity)
-            return claimed
+            if again is None:
+                reviewing.expose(transaction, reviewer.id, before.severity)
+            return case_file(transaction.connection, case_id, reviewer.id), lease
 
-        case, lease = await self._ledger.write(steps)
-        await self._index.tell([case])
-        return await self._open(reviewer, lease)
+        try:
+            file, lease = await self._ledger.write(steps)
+        except Gone:
+            aside = await self._ledger.write(lambda each: set_aside(each, case_id))
+            await self._index.tell([aside])
+            raise
+        await self._index.tell([file.case])
+        return Opened(file, lease, self.blind(reviewer, file.case))
 
     async def listing(self, wanted: Wanted, after: str | None, most: int) -> list[Case]:
         """Cases without their content, the oldest first."""
@@ -184,7 +199,7 @@ class Desk:
             Conflict: the lease is over.
         """
         lease = await self._ledger.write(
-            lambda each: leases.renew(each, case_id, token, self.rules.lease_s)
+            lambda each: leases.renew(each, case_id, reviewer.id, token, self.rules.lease_s)
         )
         case = await self._case(reviewer, case_id)
         longer_s = self.rules.lease_s + _GRACE_S
@@ -192,14 +207,18 @@ class Desk:
             await self._queue.renew(case.tenant, case_id, lease.slot, token, longer_s)
         return lease
 
-    async def release(self, case_id: str, token: str, why: WhySkipped | None = None) -> None:
+    async def release(
+        self, reviewer: Reviewer, case_id: str, token: str, why: WhySkipped | None = None
+    ) -> None:
         """Give a case back; with a reason, for good.
 
         Raises:
             NotFound: no such case.
             Conflict: the lease is over.
         """
-        case = await self._ledger.write(lambda each: leases.release(each, case_id, token, why))
+        case = await self._ledger.write(
+            lambda each: leases.release(each, case_id, reviewer.id, token, why)
+        )
         await self._index.tell([case])
 
     async def save_draft(self, reviewer: Reviewer, case_id: str, text: str) -> None:
@@ -207,9 +226,9 @@ class Desk:
 
         Raises:
             NotFound: no such case, or not for their eyes.
-            InvalidField: it is too long.
+            InvalidField: it is too long, or not text.
         """
-        _check_length(text)
+        _check_text(text)
         await self._case(reviewer, case_id)
         await self._ledger.write(
             lambda each: reviewing.save_draft(each, case_id, reviewer.id, text)
@@ -223,10 +242,10 @@ class Desk:
         Raises:
             NotFound: no such case.
             Conflict: the lease is over.
-            InvalidField: no text, or too much of it.
+            InvalidField: no text, or too much of it, or what is not text.
             InwitError: the judges cannot be asked.
         """
-        _check_length(text)
+        _check_text(text)
         if not text.strip():
             raise InvalidField("Mend `text`.", (FieldError("text", "write the text to release"),))
         await self.renew(reviewer, case_id, token)
@@ -247,7 +266,9 @@ class Desk:
             NotFound: no such case.
             Conflict: the lease is over, or there is a first verdict.
         """
-        await self._ledger.write(lambda each: reviewing.first_verdict(each, case_id, token, kind))
+        await self._ledger.write(
+            lambda each: reviewing.first_verdict(each, case_id, reviewer.id, token, kind)
+        )
         return await self.again(reviewer, case_id, token)
 
     async def rule(self, reviewer: Reviewer, said: Said) -> tuple[Ruling, Case]:
@@ -264,8 +285,14 @@ class Desk:
             _check_words(rule, said)
         if self.blind(reviewer, case):
             raise Conflict("Give your first verdict before you rule.")
-        ruling, case = await self._ledger.write(lambda each: rulings.rule(each, said))
-        self._count(ruling, case)
+
+        def steps(transaction: Transaction) -> tuple[Ruling, Case, bool]:
+            ruling, after = rulings.rule(transaction, said)
+            return ruling, after, ruling.time == transaction.now
+
+        ruling, case, fresh = await self._ledger.write(steps)
+        if fresh:  # and not a request that came twice
+            _count(ruling, case)
         await self._index.tell([case])
         return ruling, case
 
@@ -284,13 +311,24 @@ class Desk:
         await self._index.tell([case])
         return await self.again(reviewer, case_id, token)
 
-    async def _draw_golden(self, reviewer: Reviewer, token: str) -> Lease | None:
-        if random.random() >= self.rules.golden_share:  # noqa: S311  # a sample, not a secret
+    async def _draw_golden(
+        self, reviewer: Reviewer, token: str, request_id: str, worst: Severity
+    ) -> Lease | None:
+        """A golden copy for some requests; a request that comes twice is drawn as before."""
+        if _drawn("golden", reviewer.id, request_id) >= self.rules.golden_share:
             return None
-        drawn = await self._ledger.write(
-            lambda each: golden.next_golden(each, reviewer, token, self.rules.lease_s)
-        )
-        return drawn[1] if drawn else None
+
+        def steps(transaction: Transaction) -> Lease | None:
+            lease_s = self.rules.lease_s
+            found = golden.next_golden(transaction, reviewer, token, lease_s, worst)
+            if found is None:
+                return None
+            case, lease = found
+            if case.claimed_first == transaction.now:
+                reviewing.expose(transaction, reviewer.id, case.severity)
+            return lease
+
+        return await self._ledger.write(steps)
 
     async def _open(self, reviewer: Reviewer, lease: Lease) -> Opened:
         file = await self._file(reviewer, lease.case_id)
@@ -305,8 +343,11 @@ class Desk:
             raise no_such_case()
         return case
 
-    async def _tell_again(self, tenant: str, case_id: str) -> None:
+    async def _tell_again(self, picked: Picked, token: str) -> None:
         """The queue gave what the database does not: it hears how the case really stands."""
+        tenant, case_id = picked.tenant, picked.case_id
+        with suppress(QueueDown):  # a lease that it alone knows would outlive what it is told
+            await self._queue.release(tenant, case_id, picked.slot, token, None)
         found = await self._database.read(lambda each: cases_by_id(each, [case_id]))
         if found:
             await self._index.tell(found)
@@ -326,7 +367,7 @@ class Desk:
         return allowed
 
     def _rule_of(self, case: Case) -> EscalationRule | None:
-        """The policy's rule, where that very policy is in force still."""
+        """The rule of the policy of this name as it is now, where there still is one."""
         policy = self._policies.current.get(case.policy.name)
         return policy.escalation if policy else None
 
@@ -338,19 +379,28 @@ class Desk:
         own = next((slot for slot in case.slots if slot.reviewer == reviewer.id), None)
         if own is None or own.tier > 1 or own.first_verdict is not None:
             return False
-        drawn = hashlib.sha256(f"{case.id}/{reviewer.id}".encode()).digest()
-        return int.from_bytes(drawn[:8], "big") / 2**64 < self.rules.blind_share
-
-    def _count(self, ruling: Ruling, case: Case) -> None:
-        if case.expected is None:
-            telemetry.RULINGS.labels(ruling.kind.value, str(not ruling.counts).lower()).inc()
-            count_ended([case])
+        return _drawn(case.id, reviewer.id) < self.rules.blind_share
 
 
-def _check_length(text: str) -> None:
+def _drawn(*names: str) -> float:
+    """A number in [0, 1) that is always the same for the same names."""
+    return int(digest_of(*names)[:16], 16) / 2**64
+
+
+def _count(ruling: Ruling, case: Case) -> None:
+    if case.expected is None:
+        telemetry.RULINGS.labels(ruling.kind.value, str(not ruling.counts).lower()).inc()
+        count_ended([case])
+
+
+def _check_text(text: str) -> None:
+    """Whether it can be stored, and released, exactly as it is."""
     if len(text) > _LONGEST_TEXT:
         problem = f"at most {_LONGEST_TEXT} characters"
         raise InvalidField("The text is too long.", (FieldError("text", problem),))
+    if "\0" in text or any("\ud800" <= each <= "\udfff" for each in text):
+        problem = "it has a NUL, or half of a surrogate pair"
+        raise InvalidField("The text cannot be kept as it is.", (FieldError("text", problem),))
 
 
 def _check_words(rule: EscalationRule, said: Said) -> None:

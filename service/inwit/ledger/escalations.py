@@ -255,6 +255,13 @@ def in_each(
     return done
 
 
+def set_aside(transaction: Transaction, case_id: str) -> Case:
+    """Have nobody given a case that cannot be shown: it is stuck, and its clock ends it."""
+    if case_of(transaction.connection, case_id)[0].state.open:
+        change(transaction, case_id, stuck=True)
+    return case_of(transaction.connection, case_id)[0]
+
+
 def exclude(transaction: Transaction, case_id: str, reviewer: str, why: str) -> None:
     """Keep a case from a reviewer, for good."""
     keys = {"escalation_id": case_id, "reviewer": reviewer}

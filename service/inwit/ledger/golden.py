@@ -13,9 +13,10 @@ import sqlalchemy as sa
 from inwit.cases import ActKind, Case, CaseState, Lease, Reviewer, RulingKind
 from inwit.errors import Conflict
 from inwit.ledger.escalations import case_of, cases_of, fresh_case, note, slot_row
-from inwit.ledger.leases import token_hash
+from inwit.ledger.leases import lease_of, token_hash
 from inwit.ledger.tables import ESCALATIONS, SLOTS
 from inwit.ledger.transaction import Transaction
+from inwit.types import Severity
 
 _COPIED = (
     *("sequence", "key_id", "tenant", "policy", "policy_version", "policy_digest", "language"),
@@ -35,8 +36,15 @@ def make_golden(transaction: Transaction, case_id: str, expected: RulingKind, by
     if case.state is not CaseState.RESOLVED or case.expected is not None:
         raise Conflict("Only a case that was ruled on can be made golden.")
     row = connection.execute(sa.select(ESCALATIONS).filter_by(id=case_id)).one()
-    values = _copy(row) | {"expected": expected.value, "state": CaseState.GOLDEN.value}
-    template = _insert(transaction, values)
+    template = _insert(
+        transaction,
+        _copy(row)
+        | {
+            "expected": expected.value,
+            "state": CaseState.GOLDEN.value,
+            "closed": transaction.now,  # no clock runs for it
+        },
+    )
     note(transaction, case, ActKind.CHANGED, by, {"golden": template, "expected": expected.value})
     return case_of(connection, template)[0]
 
@@ -63,10 +71,19 @@ def templates(connection: sa.Connection) -> list[Case]:
 
 
 def next_golden(
-    transaction: Transaction, reviewer: Reviewer, token: str, lease_s: float
+    transaction: Transaction,
+    reviewer: Reviewer,
+    token: str,
+    lease_s: float,
+    worst: Severity = Severity.CRITICAL,
 ) -> tuple[Case, Lease] | None:
-    """A copy that this reviewer has not seen, claimed for them; None where there is none left."""
+    """A copy that this reviewer has not seen, claimed for them; None where there is none left.
+
+    None of them is worse than `worst`. The same token again gets the same copy.
+    """
     connection = transaction.connection
+    if again := _claimed_by(transaction, reviewer, token):
+        return again
     seen = (
         sa.select(ESCALATIONS.c.sequence)
         .join(SLOTS, SLOTS.c.escalation_id == ESCALATIONS.c.id)
@@ -76,18 +93,47 @@ def next_golden(
         ESCALATIONS.c.state == CaseState.GOLDEN.value, ESCALATIONS.c.sequence.not_in(seen)
     )
     rows = connection.execute(query.order_by(ESCALATIONS.c.opened)).all()
-    fits = [case.id for case in cases_of(connection, rows) if reviewer.may_rule(case, tier=1)]
+    fits = [
+        case.id
+        for case in cases_of(connection, rows)
+        if reviewer.may_rule(case, tier=1) and case.severity.rank <= worst.rank
+    ]
     row = next((row for row in rows if row.id in fits), None)
-    if row is None:
-        return None
-    until = transaction.now + timedelta(seconds=lease_s)
-    values = _copy(row) | {"state": CaseState.CLAIMED.value, "claimed_first": transaction.now}
+    return None if row is None else _claimed(transaction, row, reviewer, token, lease_s)
+
+
+def _claimed(
+    transaction: Transaction, template: sa.Row[Any], reviewer: Reviewer, token: str, lease_s: float
+) -> tuple[Case, Lease]:
+    now, connection = transaction.now, transaction.connection
+    until = now + timedelta(seconds=lease_s)
+    values = _copy(template) | {"state": CaseState.CLAIMED.value, "claimed_first": now}
     case_id = _insert(transaction, values)
     held = {"reviewer": reviewer.id, "lease_hash": token_hash(token), "lease_until": until}
     connection.execute(sa.insert(SLOTS), slot_row(case_id, 1, tier=1) | held)
     case, _ = case_of(connection, case_id)
     note(transaction, case, ActKind.CLAIMED, reviewer.id, {"slot": 1, "tier": 1})
     return case, Lease(case_id, 1, token, until)
+
+
+def _claimed_by(
+    transaction: Transaction, reviewer: Reviewer, token: str
+) -> tuple[Case, Lease] | None:
+    query = (
+        sa.select(ESCALATIONS)
+        .join(SLOTS, SLOTS.c.escalation_id == ESCALATIONS.c.id)
+        .where(
+            ESCALATIONS.c.expected.is_not(None),
+            SLOTS.c.lease_until > transaction.now,
+            SLOTS.c.reviewer == reviewer.id,
+            SLOTS.c.lease_hash == token_hash(token),
+        )
+    )
+    rows = transaction.connection.execute(query).all()
+    for case in cases_of(transaction.connection, rows):
+        if lease := lease_of(case, reviewer.id, token, transaction.now):
+            return case, lease
+    return None
 
 
 def _copy(row: sa.Row[Any]) -> dict[str, Any]:

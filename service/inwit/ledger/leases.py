@@ -54,7 +54,7 @@ def claim(
     case, terms = case_of(transaction.connection, case_id)
     if not reviewer.may_see(case) or _anothers_golden(case, reviewer):
         raise no_such_case()
-    if mine := lease_of(case, reviewer, token, transaction.now):  # the same claim, come twice
+    if mine := lease_of(case, reviewer.id, token, transaction.now):  # the same claim, come twice
         return case, mine
     if _lose(transaction, case):
         case, terms = case_of(transaction.connection, case_id)
@@ -76,39 +76,41 @@ def claim(
     return claimed, Lease(case_id, taken.number, token, until)
 
 
-def lease_of(case: Case, reviewer: Reviewer, token: str, now: datetime) -> Lease | None:
+def lease_of(case: Case, reviewer: str, token: str, now: datetime) -> Lease | None:
     """The lease that a reviewer has on a case by this token, if any."""
-    slot = _leased_by(case, token, now)
-    if slot is None or slot.reviewer != reviewer.id or slot.lease_until is None:
+    slot = _leased_by(case, reviewer, token, now)
+    if slot is None or slot.lease_until is None:
         return None
     return Lease(case.id, slot.number, token, slot.lease_until)
 
 
-def renew(transaction: Transaction, case_id: str, token: str, lease_s: float) -> Lease:
+def renew(
+    transaction: Transaction, case_id: str, reviewer: str, token: str, lease_s: float
+) -> Lease:
     """Hold on to a slot. No entry: a heartbeat is no act.
 
     Raises:
         NotFound: no such case.
-        Conflict: the lease is over, or was never this token's.
+        Conflict: the lease is over, or was never theirs by this token.
     """
     case, _ = case_of(transaction.connection, case_id)
-    slot = held_slot(transaction, case, token)
+    slot = held_slot(transaction, case, reviewer, token)
     until = transaction.now + timedelta(seconds=lease_s)
     change_slot(transaction, case_id, slot.number, lease_until=until)
     return Lease(case_id, slot.number, token, until)
 
 
 def release(
-    transaction: Transaction, case_id: str, token: str, why: WhySkipped | None = None
+    transaction: Transaction, case_id: str, reviewer: str, token: str, why: WhySkipped | None = None
 ) -> Case:
     """Give a slot back; with a reason, for good.
 
     Raises:
         NotFound: no such case.
-        Conflict: the lease is over, or was never this token's.
+        Conflict: the lease is over, or was never theirs by this token.
     """
     case, _ = case_of(transaction.connection, case_id)
-    slot = held_slot(transaction, case, token)
+    slot = held_slot(transaction, case, reviewer, token)
     if why is not None and slot.reviewer is not None:
         exclude(transaction, case_id, slot.reviewer, why.value)
     free(transaction, case, slot)
@@ -118,15 +120,15 @@ def release(
     return case_of(transaction.connection, case_id)[0]
 
 
-def held_slot(transaction: Transaction, case: Case, token: str) -> Slot:
-    """The slot that a token holds now.
+def held_slot(transaction: Transaction, case: Case, reviewer: str, token: str) -> Slot:
+    """The slot that a reviewer holds now by this token.
 
     Raises:
         Conflict: none; it says what changed.
     """
     if not case.state.open:
         raise Conflict(f"This case is {case.state.value}: it is closed.")
-    found = _leased_by(case, token, transaction.now)
+    found = _leased_by(case, reviewer, token, transaction.now)
     if found is None:
         raise Conflict("Your lease on this case is over. Claim it again to go on.")
     return found
@@ -188,9 +190,9 @@ def _lose(transaction: Transaction, case: Case) -> bool:
     return bool(over)
 
 
-def _leased_by(case: Case, token: str, now: datetime) -> Slot | None:
+def _leased_by(case: Case, reviewer: str, token: str, now: datetime) -> Slot | None:
     wanted = token_hash(token)
-    held = (slot for slot in case.open_slots if slot.leased(now))
+    held = (slot for slot in case.open_slots if slot.leased(now) and slot.reviewer == reviewer)
     return next((slot for slot in held if slot.lease_hash == wanted), None)
 
 

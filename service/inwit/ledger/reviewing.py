@@ -74,7 +74,7 @@ def judged(
         Conflict: the lease is over.
     """
     case, _ = case_of(transaction.connection, case_id)
-    leases.held_slot(transaction, case, token)
+    leases.held_slot(transaction, case, reviewer, token)
     values = {"judged_digest": digest, "judged_text": text, "judged_review": json.dumps(review)}
     _put_edit(transaction, case_id, reviewer, {"draft": text, **values})
     facts = {"digest": digest, "review": review}
@@ -82,14 +82,16 @@ def judged(
     note(transaction, case, ActKind.EDIT_CHECKED, reviewer, facts, contents)
 
 
-def first_verdict(transaction: Transaction, case_id: str, token: str, kind: RulingKind) -> Case:
+def first_verdict(
+    transaction: Transaction, case_id: str, reviewer: str, token: str, kind: RulingKind
+) -> Case:
     """Keep what a reviewer says before the scores and the rewrite are shown: once.
 
     Raises:
         Conflict: the lease is over, or there is one already.
     """
     case, _ = case_of(transaction.connection, case_id)
-    slot = leases.held_slot(transaction, case, token)
+    slot = leases.held_slot(transaction, case, reviewer, token)
     if slot.first_verdict is not None:
         raise Conflict("Your first verdict on this case is given already.")
     change_slot(transaction, case_id, slot.number, first_verdict=kind.value)

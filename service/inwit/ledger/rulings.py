@@ -16,7 +16,7 @@ from inwit.ledger.outcomes import content_at, next_effect, ruling_of, settle
 from inwit.ledger.stored import output_of
 from inwit.ledger.tables import EDITS, RULINGS
 from inwit.ledger.transaction import Transaction
-from inwit.types import Category
+from inwit.types import Category, digest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Said:
     """A ruling as it comes from a person, with what they saw.
 
     `digest` is that of the text to be released, or of the candidate where nothing is. `reason` is
-    content. `request_id` makes a repeat the same ruling. `undo_s` is the time in which it can be
-    taken back where no caller waits in line.
+    content. `request_id` makes a reviewer's repeat the same ruling. `undo_s` is the time in which
+    it can be taken back where no caller waits in line.
     """
 
     case_id: str
@@ -53,10 +53,14 @@ def rule(transaction: Transaction, said: Said) -> tuple[Ruling, Case]:
     case, terms = case_of(connection, said.case_id)
     if again := _ruled_before(connection, said):
         return again, case
-    if case.state is CaseState.EXPIRED and case.expected is None:
-        return _late(transaction, case, said), case
-    slot = leases.held_slot(transaction, case, said.token)
+    late = case.state is CaseState.EXPIRED and case.expected is None
+    if late:
+        slot = _held_to_the_end(case, said)
+    else:
+        slot = leases.held_slot(transaction, case, said.reviewer, said.token)
     _check_seen(transaction, case, terms, slot, said)
+    if late:
+        return _rule_late(transaction, said, slot, case), case
     waits = case.waits_until is not None and transaction.now < case.waits_until
     effect = transaction.now + timedelta(seconds=0.0 if waits else said.undo_s)
     ruling = _insert(transaction, said, slot, effect, counts=True)
@@ -89,10 +93,15 @@ def undo(
     """
     connection = transaction.connection
     case, _ = case_of(connection, case_id)
-    keys = {"id": ruling_id, "escalation_id": case_id, "reviewer": reviewer, "counts": 1}
-    row = connection.execute(sa.select(RULINGS).filter_by(**keys)).first()
+    keys = {"escalation_id": case_id, "reviewer": reviewer, "counts": 1}
+    rows = connection.execute(sa.select(RULINGS).filter_by(**keys)).all()
+    row = next((row for row in rows if row.id == ruling_id), None)
     if row is None or not case.state.open or aware(row.takes_effect) <= transaction.now:
         raise Conflict("This ruling has taken effect and cannot be taken back.")
+    if all(slot.number != row.slot or slot.tier < case.tier for slot in case.slots):
+        raise Conflict(
+            "This case has gone to a senior meanwhile: the ruling stands as it was said."
+        )
     connection.execute(sa.update(RULINGS).where(RULINGS.c.id == ruling_id).values(counts=None))
     change_slot(
         transaction,
@@ -148,22 +157,37 @@ def _not_for_this(said: Said, problem: str) -> InvalidField:
 
 
 def _ruled_before(connection: sa.Connection, said: Said) -> Ruling | None:
-    keys = {"request_id": said.request_id, "escalation_id": said.case_id}
-    row = connection.execute(sa.select(RULINGS).filter_by(**keys)).first()
-    return ruling_of(row) if row is not None and row.reviewer == said.reviewer else None
+    query = sa.select(RULINGS).filter_by(request_id=_request_key(said))
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    before, now = (row.escalation_id, row.kind), (said.case_id, said.kind.value)
+    if before != now:
+        raise Conflict("This request id stood for another ruling before. Take a new one.")
+    return ruling_of(row)
 
 
-def _late(transaction: Transaction, case: Case, said: Said) -> Ruling:
-    """A ruling after the end: kept to learn from, and nothing is released for it.
+def _request_key(said: Said) -> str:
+    """Of this reviewer alone, and never longer than its column."""
+    return digest_of(said.reviewer, said.request_id)
+
+
+def _held_to_the_end(case: Case, said: Said) -> Slot:
+    """The slot that they held when time was over, for a ruling that is kept to learn from.
 
     Raises:
-        Conflict: this person never held the case.
+        Conflict: there is none, or they have said it.
     """
     wanted = leases.token_hash(said.token)
-    slot = next((each for each in case.slots if each.lease_hash == wanted), None)
-    if slot is None or slot.ruled:
-        raise Conflict("Nobody ruled on this case in time: it is closed.")
+    for slot in case.open_slots:
+        if slot.lease_hash == wanted and slot.reviewer == said.reviewer:
+            return slot
+    raise Conflict("Nobody ruled on this case in time: it is closed.")
+
+
+def _rule_late(transaction: Transaction, said: Said, slot: Slot, case: Case) -> Ruling:
     ruling = _insert(transaction, said, slot, transaction.now, counts=False)
+    change_slot(transaction, case.id, slot.number, ruled=True)
     _note_ruling(transaction, case, ActKind.RULED_LATE, ruling, said, slot)
     return ruling
 
@@ -184,7 +208,7 @@ def _insert(
         "text": edit,
         "clause": said.clause.value if said.clause else None,
         "first_verdict": slot.first_verdict.value if slot.first_verdict else None,
-        "request_id": said.request_id,
+        "request_id": _request_key(said),
         "time": transaction.now,
         "takes_effect": effect,
     }
