@@ -49,7 +49,7 @@ BODIES: dict[str, tuple[bytes | dict[str, Any], int, str]] = {
     "unknown field inside": ({"messages": [{**_HI, "colour": 1}]}, 422, "messages[0].colour"),
     "unknown policy": ({"messages": [_HI], "policy": "nope"}, 422, "policy"),
     "a list": (b"[]", 422, "(body)"),
-    "callback": ({"messages": [_HI], "callback_url": "https://a.example"}, 501, "callback_url"),
+    "callback": ({"messages": [_HI], "callback_url": "https://a.example"}, 422, "callback_url"),
     "no stream": ({"messages": [_HI], "stream": "often"}, 422, "stream"),
     "tools": ({"messages": [_HI], "tools": [{"type": "function"}]}, 422, "tools[0].function"),
     "metadata of numbers": ({"messages": [_HI], "metadata": {"a": 1}}, 422, "metadata.a"),

@@ -1,7 +1,7 @@
 """A ledger in memory with a clock of its own, for the life of cases."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -54,7 +54,7 @@ class World:
         self.engine.dispose()
 
     @contextmanager
-    def at_once(self) -> Iterator[Transaction]:
+    def at_once(self) -> Generator[Transaction]:
         with self.engine.begin() as connection:
             transaction = Transaction(connection)
             transaction.now = self.now
@@ -80,10 +80,12 @@ class World:
         on_expiry: OnExpiry = OnExpiry.BLOCK,
         waits: float = 0,
         callback: str | None = None,
+        rewrites: bool = True,
     ) -> str:
         """A held response; the id of its case."""
         self.made += 1
         name = f"{self.made:032x}"
+        offers = (Offer(RulingKind.APPROVE, ANSWER), Offer(RulingKind.APPROVE_REWRITE, REWRITE))
         hold = Hold(
             id=f"esc_{name}",
             severity=Severity.HIGH,
@@ -94,7 +96,7 @@ class World:
             rule_within=timedelta(seconds=RULE),
             on_expiry=on_expiry,
             expired=EXPIRED,
-            offers=(Offer(RulingKind.APPROVE, ANSWER), Offer(RulingKind.APPROVE_REWRITE, REWRITE)),
+            offers=offers if rewrites else offers[:1],
             waits=timedelta(seconds=waits),
             callback_url=callback,
         )
@@ -145,7 +147,7 @@ class World:
 
 
 def _record(name: str, hold: Hold) -> Record:
-    released = {"text": FALLBACK.text, "tool_calls": []}
+    released: dict[str, object] = {"text": FALLBACK.text, "tool_calls": []}
     return replace(
         RECORD,
         origin=replace(ORIGIN, response_id=f"resp_{name}"),

@@ -342,6 +342,7 @@ class Streamed(RuleBasedStateMachine):
             meter=FakeMeter(),
             background=self.background,
             limits=LIMITS,
+            queue_up=lambda: True,
         )
 
     def final_text(self, response: Response) -> str:

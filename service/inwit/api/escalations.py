@@ -112,7 +112,7 @@ def _reading(routes: APIRouter, gateway: Gateway) -> None:
         """Read a case without claiming it; that is recorded."""
         reviewer = await _reviewer(gateway, request)
         file = await _desk(gateway).look(reviewer, _known(case_id))
-        return _json(file_out(file, blind=_desk(gateway).blind(reviewer, file.case)))
+        return _json(file_out(file, blind=_desk(gateway).rules.blind(reviewer, file.case)))
 
 
 def _claiming(routes: APIRouter, gateway: Gateway) -> None:

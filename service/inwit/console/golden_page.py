@@ -16,7 +16,7 @@ from inwit.console.pages import ROOT
 from inwit.console.parts import ConsoleParts
 from inwit.console.permissions import OutOfSight, Permission, Visitor, require
 from inwit.console.sign_in import redirect
-from inwit.errors import Conflict, FieldError, InvalidField, InwitError, NotFound
+from inwit.errors import Conflict, FieldError, Gone, InvalidField, InwitError, NotFound
 from inwit.ledger.escalations import case_of
 from inwit.ledger.golden import make_golden, retire_golden, templates
 from inwit.ledger.tables import ENTRIES, ESCALATIONS, RULINGS, SLOTS
@@ -63,7 +63,7 @@ def router(parts: ConsoleParts) -> APIRouter:
                 problem = "it needs the id of a case, and the ruling that is expected"
                 raise InvalidField(f"Nothing was made: {problem}.", (FieldError("case", problem),))
             await parts.ledger.write(steps)
-        except (InvalidField, Conflict) as error:
+        except (InvalidField, Conflict, Gone) as error:
             return await _page(request, parts, visitor, case=case, problem=error)
         return redirect(GOLDEN)
 

@@ -22,6 +22,7 @@ from inwit.errors import (
     NotFound,
     QueueDown,
 )
+from inwit.escalation.desk_rules import DeskRules, check_text, check_words
 from inwit.escalation.edits import EditJudge
 from inwit.escalation.index import Index
 from inwit.escalation.queue import Picked, Queue
@@ -35,23 +36,10 @@ from inwit.ledger.store import LedgerStore
 from inwit.ledger.transaction import Transaction
 from inwit.policy.book import PolicyBook
 from inwit.policy.policy import EscalationRule
-from inwit.types import Severity, digest_of
+from inwit.types import Severity
 
 _TRIES = 8  # where the queue picks what the database does not give
 _GRACE_S = 5.0  # by which a lease is longer in the queue than in the database, which decides
-_LONGEST_TEXT = 100_000
-_NO_BUDGET = 10**9
-
-
-@dataclass(frozen=True, slots=True)
-class DeskRules:
-    """How people work here. Shares lie in [0, 1]; `budget` is the dose of a day by severity."""
-
-    lease_s: float = 120.0
-    undo_s: float = 10.0
-    blind_share: float = 0.0
-    golden_share: float = 0.0
-    budget: Mapping[Severity, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +142,7 @@ class Desk:
             await self._index.tell([aside])
             raise
         await self._index.tell([file.case])
-        return Opened(file, lease, self.blind(reviewer, file.case))
+        return Opened(file, lease, self.rules.blind(reviewer, file.case))
 
     async def listing(self, wanted: Wanted, after: str | None, most: int) -> list[Case]:
         """Cases without their content, the oldest first."""
@@ -228,7 +216,7 @@ class Desk:
             NotFound: no such case, or not for their eyes.
             InvalidField: it is too long, or not text.
         """
-        _check_text(text)
+        check_text(text)
         await self._case(reviewer, case_id)
         await self._ledger.write(
             lambda each: reviewing.save_draft(each, case_id, reviewer.id, text)
@@ -245,7 +233,7 @@ class Desk:
             InvalidField: no text, or too much of it, or what is not text.
             InwitError: the judges cannot be asked.
         """
-        _check_text(text)
+        check_text(text)
         if not text.strip():
             raise InvalidField("Mend `text`.", (FieldError("text", "write the text to release"),))
         await self.renew(reviewer, case_id, token)
@@ -282,8 +270,8 @@ class Desk:
         case = await self._case(reviewer, said.case_id)
         rule = self._rule_of(case)
         if rule is not None:
-            _check_words(rule, said)
-        if self.blind(reviewer, case):
+            check_words(rule, said)
+        if self.rules.blind(reviewer, case):
             raise Conflict("Give your first verdict before you rule.")
 
         def steps(transaction: Transaction) -> tuple[Ruling, Case, bool]:
@@ -314,8 +302,8 @@ class Desk:
     async def _draw_golden(
         self, reviewer: Reviewer, token: str, request_id: str, worst: Severity
     ) -> Lease | None:
-        """A golden copy for some requests; a request that comes twice is drawn as before."""
-        if _drawn("golden", reviewer.id, request_id) >= self.rules.golden_share:
+        """A golden copy for some requests."""
+        if not self.rules.golden(reviewer, request_id):
             return None
 
         def steps(transaction: Transaction) -> Lease | None:
@@ -332,7 +320,7 @@ class Desk:
 
     async def _open(self, reviewer: Reviewer, lease: Lease) -> Opened:
         file = await self._file(reviewer, lease.case_id)
-        return Opened(file, lease, self.blind(reviewer, file.case))
+        return Opened(file, lease, self.rules.blind(reviewer, file.case))
 
     async def _file(self, reviewer: Reviewer, case_id: str) -> CaseFile:
         return await self._database.read(lambda each: case_file(each, case_id, reviewer.id))
@@ -356,59 +344,18 @@ class Desk:
 
     async def _worst(self, reviewer: Reviewer) -> Severity | None:
         """The worst severity that they are given today; None where their day's dose is full."""
-        budget = self.rules.budget or {}
         now = datetime.now(UTC)
-        shown = await self._database.read(lambda each: reviewing.exposure(each, reviewer.id, now))
-        allowed: Severity | None = None
-        for severity in Severity:
-            if shown.get(severity, 0) >= budget.get(severity, _NO_BUDGET):
-                break
-            allowed = severity
-        return allowed
+        return self.rules.worst(
+            await self._database.read(lambda each: reviewing.exposure(each, reviewer.id, now))
+        )
 
     def _rule_of(self, case: Case) -> EscalationRule | None:
         """The rule of the policy of this name as it is now, where there still is one."""
         policy = self._policies.current.get(case.policy.name)
         return policy.escalation if policy else None
 
-    def blind(self, reviewer: Reviewer, case: Case) -> bool:
-        """Whether a first verdict is due. The draw is of case and person: a reload changes it not.
-
-        A senior who adjudicates sees everything.
-        """
-        own = next((slot for slot in case.slots if slot.reviewer == reviewer.id), None)
-        if own is None or own.tier > 1 or own.first_verdict is not None:
-            return False
-        return _drawn(case.id, reviewer.id) < self.rules.blind_share
-
-
-def _drawn(*names: str) -> float:
-    """A number in [0, 1) that is always the same for the same names."""
-    return int(digest_of(*names)[:16], 16) / 2**64
-
 
 def _count(ruling: Ruling, case: Case) -> None:
     if case.expected is None:
         telemetry.RULINGS.labels(ruling.kind.value, str(not ruling.counts).lower()).inc()
         count_ended([case])
-
-
-def _check_text(text: str) -> None:
-    """Whether it can be stored, and released, exactly as it is."""
-    if len(text) > _LONGEST_TEXT:
-        problem = f"at most {_LONGEST_TEXT} characters"
-        raise InvalidField("The text is too long.", (FieldError("text", problem),))
-    if "\0" in text or any("\ud800" <= each <= "\udfff" for each in text):
-        problem = "it has a NUL, or half of a surrogate pair"
-        raise InvalidField("The text cannot be kept as it is.", (FieldError("text", problem),))
-
-
-def _check_words(rule: EscalationRule, said: Said) -> None:
-    """Whether the ruling has the reason and the clause that the policy wants."""
-    missing: list[FieldError] = []
-    if said.kind in rule.reason_for and not said.reason.strip():
-        missing.append(FieldError("reason", "the policy wants a reason for this ruling"))
-    if said.kind in rule.clause_for and said.clause is None:
-        missing.append(FieldError("clause", "the policy wants the category that decides"))
-    if missing:
-        raise InvalidField("The ruling lacks what the policy asks for.", tuple(missing))

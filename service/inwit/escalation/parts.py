@@ -10,7 +10,8 @@ from redis.asyncio import Redis, RedisCluster
 from inwit.clients.redis import redis_client
 from inwit.config import Settings
 from inwit.errors import QueueDown
-from inwit.escalation.desk import Desk, DeskRules
+from inwit.escalation.desk import Desk
+from inwit.escalation.desk_rules import DeskRules
 from inwit.escalation.durability import Durability, look
 from inwit.escalation.edits import PipelineJudge
 from inwit.escalation.index import Index

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from inwit.cases import Case, Output, Ruling, RulingKind
+from inwit.cases import Case, CaseState, Output, Ruling, RulingKind
 from inwit.errors import Gone
 from inwit.ledger.escalations import Terms, case_of
 from inwit.ledger.opened import Changed, contents_of, facts_at
@@ -122,6 +122,8 @@ def listed(
     for column, values in among.items():
         if values:
             query = query.where(column.in_(values))
+    if wanted.states and all(CaseState(each).open for each in wanted.states):
+        query = query.where(columns.closed.is_(None))  # the words of the index on open ones
     if wanted.stuck is not None:
         query = query.where(columns.stuck.is_(wanted.stuck))
     if wanted.tier is not None:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from inwit.cases import ActKind, Case, CaseState, Lease, Reviewer, RulingKind
 from inwit.errors import Conflict
+from inwit.ledger.case_files import case_file
 from inwit.ledger.escalations import case_of, cases_of, fresh_case, note, slot_row
 from inwit.ledger.leases import lease_of, token_hash
 from inwit.ledger.tables import ESCALATIONS, SLOTS
@@ -29,12 +30,16 @@ def make_golden(transaction: Transaction, case_id: str, expected: RulingKind, by
 
     Raises:
         NotFound: no such case.
-        Conflict: it is not resolved, or golden itself.
+        Conflict: it is not resolved, or golden itself, or has no rewrite to approve.
+        Gone: its content is no longer kept.
     """
     connection = transaction.connection
     case, _ = case_of(connection, case_id)
     if case.state is not CaseState.RESOLVED or case.expected is not None:
         raise Conflict("Only a case that was ruled on can be made golden.")
+    offers = case_file(connection, case_id, by).offers
+    if expected is RulingKind.APPROVE_REWRITE and expected not in offers:
+        raise Conflict("This case has no rewrite, so approving it cannot be its answer.")
     row = connection.execute(sa.select(ESCALATIONS).filter_by(id=case_id)).one()
     template = _insert(
         transaction,

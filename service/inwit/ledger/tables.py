@@ -141,7 +141,7 @@ ESCALATIONS = Table(
     Column("callback_url", Text, nullable=True),
     Column("version", Integer, nullable=False),
     Column("indexed", Integer, nullable=False),
-    Index("ix_escalations_closed", "closed"),
+    _partial("ix_escalations_closed", "closed", where="closed IS NOT NULL"),
     # Clocks, and what waits in the queue: parts of the table that do not grow with its age.
     _partial("ix_escalations_due", "due", where="closed IS NULL"),
     _partial("ix_escalations_settles", "settles", where="settles IS NOT NULL"),
@@ -173,7 +173,7 @@ RULINGS = Table(
     Column("escalation_id", String(40), ForeignKey(ESCALATIONS.c.id), nullable=False),
     Column("slot", Integer, nullable=False),
     Column("counts", Integer, nullable=True),
-    Column("reviewer", String(40), nullable=False, index=True),
+    Column("reviewer", String(40), nullable=False),
     Column("kind", String(16), nullable=False),
     Column("digest", String(64), nullable=False),
     Column("text", Text, nullable=True),  # what is to be released in the candidate's place
@@ -183,6 +183,8 @@ RULINGS = Table(
     Column("time", DateTime(timezone=True), nullable=False),
     Column("takes_effect", DateTime(timezone=True), nullable=False),
     UniqueConstraint("escalation_id", "slot", "counts", name="uq_rulings_counts"),
+    Index("ix_rulings_reviewer", "reviewer", "time"),
+    Index("ix_rulings_time", "time", "id"),
 )
 
 # Who does not get a case (again), and why.

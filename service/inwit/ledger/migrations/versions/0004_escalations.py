@@ -59,10 +59,10 @@ def _make_escalations() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_escalations")),
     )
     with op.batch_alter_table("escalations") as batch_op:
-        batch_op.create_index("ix_escalations_closed", ["closed"])
         batch_op.create_index(batch_op.f("ix_escalations_response_id"), ["response_id"])
     queued = "closed IS NULL AND expected IS NULL"
     behind = "indexed < version AND expected IS NULL"
+    _make_partial_index("ix_escalations_closed", ["closed"], "closed IS NOT NULL")
     _make_partial_index("ix_escalations_due", ["due"], "closed IS NULL")
     _make_partial_index("ix_escalations_settles", ["settles"], "settles IS NOT NULL")
     _make_partial_index("ix_escalations_queued", ["tenant", "id"], queued)
@@ -121,7 +121,8 @@ def _make_rulings() -> None:
         sa.UniqueConstraint("request_id", name=op.f("uq_rulings_request_id")),
     )
     with op.batch_alter_table("rulings") as batch_op:
-        batch_op.create_index(batch_op.f("ix_rulings_reviewer"), ["reviewer"])
+        batch_op.create_index("ix_rulings_reviewer", ["reviewer", "time"])
+        batch_op.create_index("ix_rulings_time", ["time", "id"])
 
 
 def _make_exclusions() -> None:
