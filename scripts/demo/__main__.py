@@ -1,4 +1,4 @@
-"""`make demo`: a gateway on this machine whose review queue is full, and two people to sign in as.
+"""`make demo`: a gateway on this machine whose review queue is full, and people to sign in as.
 
 Everything is real but the cases: this project wrote their texts and their scores. They lie in a
 folder of their own (var/demo), apart from what `make up` keeps.

@@ -13,7 +13,10 @@ from inwit.types import Category, Severity
 from tests.console.conftest import Browser, MakeSite, main_of
 from tests.console.records import SECRET, Records, records
 
-NOW = datetime.now(UTC)
+
+def now() -> datetime:
+    """A case's age is told against the clock, so no moment of import will do."""
+    return datetime.now(UTC)
 
 
 async def shown(browser: Browser, query: str = "") -> list[str]:
@@ -30,8 +33,10 @@ def next_of(page: httpx.Response) -> str | None:
 
 async def test_the_oldest_case_is_first_with_the_reasons_of_its_rank(make_site: MakeSite) -> None:
     here = await records(make_site)
-    late = await here.hold(opened=NOW - timedelta(minutes=1), severity=Severity.LOW)
-    early = await here.hold(opened=NOW - timedelta(minutes=9), waits_until=NOW + timedelta(hours=1))
+    late = await here.hold(opened=now() - timedelta(minutes=1), severity=Severity.LOW)
+    early = await here.hold(
+        opened=now() - timedelta(minutes=9), waits_until=now() + timedelta(hours=1)
+    )
     browser, _ = await here.person()
 
     page = await browser.get("/list")
@@ -88,7 +93,7 @@ async def test_what_is_over_for_longer_is_not_listed(make_site: MakeSite) -> Non
     here = await records(make_site)
     case_id = await here.resolved()
     browser, _ = await here.person()
-    await here.change(case_id, closed=NOW - timedelta(days=8))
+    await here.change(case_id, closed=now() - timedelta(days=8))
     assert await shown(browser, "?state=closed") == []
     assert await shown(browser, "?state=closed&days=30") == [case_id]
 
@@ -101,7 +106,7 @@ async def test_pages_are_one_after_another_and_do_not_move(
     browser, _ = await here.person()
     made: list[str] = []
     for number in range(60):  # some at the very same moment
-        moment = NOW - timedelta(minutes=number // 3)
+        moment = now() - timedelta(minutes=number // 3)
         values: dict[str, Any] = {"opened": moment}
         if state == "closed":
             values |= {"closed": moment, "state": "resolved"}
@@ -111,10 +116,10 @@ async def test_pages_are_one_after_another_and_do_not_move(
     more = next_of(first)
     assert more is not None
     assert "severity=high" in more
-    await here.hold(opened=NOW + timedelta(minutes=1))
+    await here.hold(opened=now() + timedelta(minutes=1))
     if gone is not None:  # one of the first page, or its last one, is closed meanwhile
         seen = await shown(browser, f"?state={state}")
-        await here.change(seen[gone], state="resolved", closed=NOW)
+        await here.change(seen[gone], state="resolved", closed=now())
     second = await browser.get(more)
 
     ids = re.findall(r'<code title="(esc_\w+)"', first.text + second.text)
@@ -310,7 +315,7 @@ async def test_everybodys_rulings_have_filters_and_a_scope(make_site: MakeSite) 
         assert set(re.findall(r'title="(esc_\w+)"', page.text)) == wanted, query
         assert foreign not in page.text
     assert (await browser.get("/rulings/all?tenant=globex")).status_code == 404
-    await here.rulings_changed(time=NOW - timedelta(days=31))
+    await here.rulings_changed(time=now() - timedelta(days=31))
     assert "No rulings here" in (await browser.get("/rulings/all")).text
 
 

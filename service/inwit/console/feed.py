@@ -1,12 +1,13 @@
 """What changes while a page is open, as server-sent events: counts, and a case that was closed."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from inwit.console.case_sheet import seen
 from inwit.console.case_view import ending
@@ -60,37 +61,53 @@ class _Feeds:
         self._open = 0
 
     def follow(self, request: Request, visitor: Visitor, name: str, look: Look) -> Response:
-        """A feed of one event, told whenever it changes.
+        """A feed of one event, told whenever it changes."""
+        return _Feed(self._events(request, visitor, name, look), self)
+
+    @contextmanager
+    def place(self) -> Generator[None]:
+        """A place among those that are open.
 
         Raises:
             Overloaded: as many are open as this gateway takes.
         """
         if self._open >= self._work.most_feeds:
             raise Overloaded(f"{self._open} pages follow the queue already.", retry_after=30)
-        events = self._events(request, visitor, name, look)
-        headers = {"x-accel-buffering": "no"}  # nginx would wait for more
-        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
 
     async def _events(
         self, request: Request, visitor: Visitor, name: str, look: Look
     ) -> AsyncGenerator[str]:
-        self._open += 1
-        try:
-            now: Visitor | None = visitor
-            told = ""
-            for number in range(int(_LONGEST_S / self._work.feed_every_s)):
-                if number and number % _ASK_AGAIN == 0:
-                    now = await _still(request)
-                if now is None or self._work.draining():
-                    return
-                words = told
-                with suppress(InwitError):  # the next look may know
-                    words = await look(now)
-                yield _event(name, words) if words != told else ": still here\n\n"
-                told = words
-                await asyncio.sleep(self._work.feed_every_s)
-        finally:
-            self._open -= 1
+        now: Visitor | None = visitor
+        told = ""
+        for number in range(int(_LONGEST_S / self._work.feed_every_s)):
+            if number and number % _ASK_AGAIN == 0:
+                now = await _still(request)
+            if now is None or self._work.draining():
+                return
+            words = told
+            with suppress(InwitError):  # the next look may know
+                words = await look(now)
+            yield _event(name, words) if words != told else ": still here\n\n"
+            told = words
+            await asyncio.sleep(self._work.feed_every_s)
+
+
+class _Feed(StreamingResponse):
+    """Has its place from the moment it is sent, so that no two take the last one."""
+
+    def __init__(self, events: AsyncGenerator[str], feeds: _Feeds) -> None:
+        headers = {"x-accel-buffering": "no"}  # nginx would wait for more
+        super().__init__(events, media_type="text/event-stream", headers=headers)
+        self._feeds = feeds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._feeds.place():
+            await super().__call__(scope, receive, send)
 
 
 async def _still(request: Request) -> Visitor | None:

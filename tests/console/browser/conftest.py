@@ -25,7 +25,7 @@ from tests.console.reviewing.world import World, world
 from tests.process.redis_server import valkey_server
 
 CHROMIUM = "/usr/bin/chromium"
-_ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 _REFUSED = (
     "Failed to load resource",
     "Response Status Error Code",
@@ -123,7 +123,7 @@ async def make_floor(
             stack.callback(setattr, here.caller.gateway.health, "draining", True)  # feeds end
             await stack.enter_async_context(here.work.sweeper.running())
             driver = await stack.enter_async_context(async_playwright())
-            browser = await driver.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+            browser = await driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
             stack.push_async_callback(browser.close)
             floors.append(Floor(here, address, browser, stack))
             return floors[-1]

@@ -1,16 +1,11 @@
-"""Each page in light and in dark: axe finds nothing. CONSOLE_SCREENSHOTS=FOLDER takes pictures."""
-
-import os
-from pathlib import Path
+"""Each page of a reviewer, in each of its states."""
 
 import pytest
-from axe_playwright_python.async_playwright import (  # pyright: ignore[reportMissingTypeStubs]  # it has none
-    Axe,
-)
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from inwit.cases import Role
 from tests.console.browser.conftest import MakeFloor, take_next
+from tests.console.browser.looks import looks
 from tests.console.reviewing.world import FLAGGED, SEVERE, flagged, rewriting
 from tests.fakes import FakeModel, naming
 
@@ -33,7 +28,6 @@ EXPLAINED = (
     ),
     naming("deception", reason="It still leans towards the large plan."),
 )
-SIZES = ((1280, 800), (820, 1180))
 
 
 async def test_a_case_in_each_of_its_states(make_floor: MakeFloor) -> None:
@@ -101,18 +95,3 @@ async def test_the_pages_around(make_floor: MakeFloor) -> None:
     await looks(page, "reviewing")
     auditor = await floor.person("ann", Role.AUDITOR)
     await looks(auditor, "home-auditor")
-
-
-async def looks(page: Page, name: str) -> None:
-    """Nothing that axe finds, in both schemes."""
-    for scheme in ("light", "dark"):
-        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        found = await Axe().run(page)  # pyright: ignore[reportUnknownMemberType]  # untyped
-        assert found.violations_count == 0, f"{name}, {scheme}: {found.generate_report()}"
-    await page.emulate_media(color_scheme="light")
-    if folder := os.environ.get("CONSOLE_SCREENSHOTS"):
-        for width, height in SIZES:
-            await page.set_viewport_size({"width": width, "height": height})
-            size = "" if width == SIZES[0][0] else "-narrow"
-            await page.screenshot(path=Path(folder) / f"console-{name}{size}.png")
-        await page.set_viewport_size({"width": SIZES[0][0], "height": SIZES[0][1]})

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from inwit.console.account_rows import OPERATOR
 from tests.conftest import ASK
@@ -49,6 +49,36 @@ async def test_a_waiting_caller_gets_the_edited_bytes_by_keys_alone(make_floor: 
     answer = await soon(waiting)
     assert answer["output"]["content"] == EDITED
     assert answer["status"] == "released"
+
+
+async def test_an_answer_takes_the_focus_from_nobody_who_goes_on_typing(
+    make_floor: MakeFloor,
+) -> None:
+    floor = await make_floor()
+    await floor.world.hold()
+    page = await floor.person()
+    await take_next(page)
+    answered = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await answered.wait()
+        await route.continue_()
+
+    await page.route("**/rule", late)
+    await page.keyboard.press("e")
+    await page.keyboard.press("Control+A")
+    await page.keyboard.type("One")
+    await page.keyboard.press("Control+Enter")
+    await page.keyboard.type(" and two")
+    answered.set()
+    await expect(page.locator("#draft-state")).to_contain_text("check it again")
+    await expect(page.locator("#edit-check")).to_be_empty()
+    await page.keyboard.type(", next")
+    await expect(page.locator("#text")).to_have_value("One and two, next")
+    await page.keyboard.press("Control+Enter")
+
+    await expect(page.locator("#edit-check h2")).to_be_visible()
+    await expect(page.locator("#edit-check button")).to_be_focused()
 
 
 async def test_keys_rule_undo_and_skip(make_floor: MakeFloor) -> None:

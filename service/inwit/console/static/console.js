@@ -103,14 +103,23 @@ const lease = {
 const draft = {
   timer: 0,
   unsaved: false,
+  sent: false, // to the judges, as it stands
 
   typed() {
     draft.unsaved = true;
+    draft.sent = false;
     clearTimeout(draft.timer);
     draft.timer = setTimeout(draft.save, DRAFT_AFTER_MS);
     const edit = find("#kind-edit");
     if (edit) edit.checked = true;
     find("#edit-check")?.replaceChildren();
+  },
+
+  // What the judges say of a text that was changed meanwhile is said of another text.
+  answered(event) {
+    if (event.detail.target?.id !== "edit-check" || draft.sent) return;
+    event.detail.shouldSwap = false;
+    find("#draft-state").textContent = "You went on writing while the judges read: check it again.";
   },
 
   async save() {
@@ -229,6 +238,23 @@ const keys = {
   },
 };
 
+// ---- Focus ----
+
+// What the server answers may take the focus, but not from somebody who went on meanwhile: their
+// next letters would be commands.
+const focus = {
+  asked: null,
+
+  free() {
+    const now = document.activeElement;
+    return !now || now === document.body || now === focus.asked;
+  },
+
+  take(element) {
+    if (element && focus.free()) element.focus();
+  },
+};
+
 // ---- The page ----
 
 function clicked(event) {
@@ -264,8 +290,8 @@ function settled(event) {
   if (find("#lease") && (fresh.id === "lease" || find("#lease", fresh))) lease.begin();
   markProblems();
   dismissed();
-  find("[data-focus]", fresh.parentElement || document)?.focus();
-  if (fresh.matches?.("[data-part]")) fresh.focus();
+  focus.take(find("[data-focus]", fresh.parentElement || document));
+  if (fresh.matches?.("[data-part]")) focus.take(fresh);
 }
 
 function begin() {
@@ -283,6 +309,7 @@ function begin() {
 document.addEventListener("keydown", keys.pressed);
 document.addEventListener("click", clicked);
 document.addEventListener("input", (event) => {
+  focus.asked = null;
   if (event.target.id === "text") draft.typed();
 });
 document.addEventListener("focusout", (event) => {
@@ -296,6 +323,11 @@ document.addEventListener("visibilitychange", () => {
 });
 window.addEventListener("online", () => find("#lease") && lease.renew(find("#lease")));
 window.addEventListener("offline", () => show("connection-lost", Boolean(find("#lease"))));
+document.addEventListener("htmx:beforeRequest", (event) => {
+  focus.asked = document.activeElement;
+  if (event.target.id === "ruling") draft.sent = true;
+});
+document.addEventListener("htmx:beforeSwap", draft.answered);
 document.addEventListener("htmx:afterSettle", settled);
 document.addEventListener("htmx:sendError", () => show("connection-lost", true));
 begin();
