@@ -113,14 +113,20 @@ class Reviewer:
         """Whether they may look at this case at all."""
         return _among(case.tenant, self.tenants) and _among(case.policy.name, self.policies)
 
+    def may_read(self, case: "Case") -> bool:
+        """Whether they are shown what was written in it."""
+        return (
+            self.may_see(case)
+            and case.severity.rank <= self.clearance.rank
+            and not self.opted_out & set(case.categories)
+        )
+
     def may_rule(self, case: "Case", tier: int) -> bool:
         """Whether a slot of this tier can be theirs; exclusions apart."""
         return (
-            self.may_see(case)
+            self.may_read(case)
             and tier in self.role.tiers
             and _among(case.language, self.languages)
-            and case.severity.rank <= self.clearance.rank
-            and not self.opted_out & set(case.categories)
         )
 
 

@@ -247,3 +247,21 @@ async def key_of(caller: Caller, tenant: str, role: KeyRole) -> dict[str, str]:
         name="other", tenant=tenant, policies=["default"], roles=[role]
     )
     return {"authorization": f"Bearer {key}"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("limit", each) for each in ("1" * 5000, "0", "201", "-1", "\u0663", "x", "")),
+        *(("after", each) for each in ("x", "esc_1", "\0")),
+        *((each, "\0") for each in ("policy", "language", "state", "severity")),
+    ],
+)
+async def test_a_parameter_that_cannot_be_is_named(
+    make_caller: MakeCaller, name: str, value: str
+) -> None:
+    caller = await desk(make_caller)
+
+    answer = await caller.http.get("/v1/escalations", params={name: value})
+
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, name)

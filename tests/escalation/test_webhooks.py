@@ -18,11 +18,11 @@ from inwit.cases import RulingKind, Settlement
 from inwit.errors import Gone, LedgerError
 from inwit.escalation.webhooks import Deliverer, payload
 from inwit.ledger.database import Database, sqlite_url
-from inwit.ledger.deliveries import Delivery, DeliveryState
+from inwit.ledger.deliveries import DeliveryState
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.tables import API_KEYS
 from tests.escalation.receiver import Receiver
-from tests.escalation.webhook_world import APPROVED, CALL, NOBODY, OUTPUT, TIME, World, world_at
+from tests.escalation.webhook_world import APPROVED, CALL, NOBODY, OUTPUT, World, world_at
 
 
 @pytest.fixture
@@ -367,10 +367,3 @@ async def test_what_is_under_way_at_shutdown_is_finished(world: World) -> None:
 
     (row,) = await world.rows()
     assert row.state == DeliveryState.DELIVERED.value
-
-
-def test_a_delivery_of_a_url_that_cannot_be_read_has_no_host() -> None:
-    state = DeliveryState.PENDING
-    broken = Delivery("m", "c", "r", "t", "k", "gopher://x", state, 0, TIME, None, TIME, None)
-
-    assert broken.host == ""

@@ -28,6 +28,7 @@ class ModelRuling:
     text: str
     effect: float
     counts: bool = True
+    undone: bool = False
 
 
 @dataclass
@@ -47,7 +48,8 @@ class ModelSlot:
 class ModelCase:
     """One case. `end` is how it ended ("ruled" or "nobody_ruled") and the text that left.
 
-    `lost` counts its lost leases.
+    `lost` counts its lost leases, and `work` is the slot of each person, with its tier, that they
+    had and neither gave back nor ruled in, also when time took it away.
     """
 
     required: int
@@ -64,11 +66,13 @@ class ModelCase:
     rulings: list[ModelRuling] = field(default_factory=list[ModelRuling])
     end: tuple[str, str] | None = None
     lost: int = 0
+    work: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
     def __post_init__(self) -> None:
         self.slots = {number + 1: ModelSlot(tier=1) for number in range(self.required)}
 
     def claim(self, who: Reviewer, token: str, now: float, *, take_over: bool) -> None:
+        self.pass_time(now)
         self._must(self.end is None)
         self._lose(now)
         self._must(who.id not in self.given_away)
@@ -80,6 +84,7 @@ class ModelCase:
         wanted = mine or [slot for slot in free if not slot.held(now)]
         self._must(bool(wanted))
         wanted[0].who, wanted[0].token, wanted[0].until = who.id, token, now + LEASE
+        self.work[who.id] = self._number(wanted[0]), wanted[0].tier
         self.stuck = False
         if not self.claimed:
             self.claimed, self.due = True, now + RULE
@@ -90,6 +95,7 @@ class ModelCase:
     def release(self, who: str, token: str, now: float, *, for_good: bool) -> None:
         slot = self._mine(who, token, now)
         slot.who = slot.token = slot.until = None
+        del self.work[who]
         if for_good:
             self.given_away.add(who)
 
@@ -99,26 +105,24 @@ class ModelCase:
         self.judged[who] = text
 
     def rule(self, who: str, token: str, kind: RulingKind, edit: str, now: float) -> None:
-        late = self.end is not None
-        if late:
-            self._must(self.end == ("nobody_ruled", EXPIRED.text))
-            held = [slot for slot in self._open() if (slot.who, slot.token) == (who, token)]
-            self._must(bool(held))
-            slot = held[0]
-        else:
-            slot = self._mine(who, token, now)
-        self._must(kind is not RulingKind.ESCALATE or slot.tier == 1)
+        self.pass_time(now)
+        mine = [slot for slot in self._held(now) if (slot.who, slot.token) == (who, token)]
+        late = self.end is not None or not mine
+        number, tier = self.work.pop(who, (0, 0))
+        if late:  # it counts for nothing, and is kept where time took the slot away
+            self._must(number > 0)
+            self._must(tier < self.tier or self.end == ("nobody_ruled", EXPIRED.text))
+        self._must(kind is not RulingKind.ESCALATE or tier == 1)
         self._must(kind is not RulingKind.EDIT or self.judged.get(who) == edit)
         effect = now if now < self.waits_until or late else now + UNDO
-        number = next(number for number, each in self.slots.items() if each is slot)
         text = {
             RulingKind.APPROVE: ANSWER.text,
             RulingKind.APPROVE_REWRITE: REWRITE.text,
             RulingKind.EDIT: edit,
         }.get(kind, FALLBACK.text)
         self.rulings.append(ModelRuling("", who, number, kind, text, effect, not late))
-        slot.ruled, slot.until = True, None
         if not late:
+            mine[0].ruled, mine[0].until = True, None
             self.settles = effect if self.settles is None else min(effect, self.settles)
             if effect <= now:
                 self._settle(now)
@@ -130,8 +134,9 @@ class ModelCase:
         self._must(ruling.who == who and ruling.counts and now < ruling.effect)
         slot = self.slots[ruling.slot]
         self._must(slot.tier == self.tier)
-        ruling.counts = False
+        ruling.counts, ruling.undone = False, True
         slot.ruled, slot.token, slot.until = False, token, now + LEASE
+        self.work[who] = ruling.slot, slot.tier
         self.settles = min((each.effect for each in self.rulings if each.counts), default=None)
 
     def sweep(self, now: float) -> None:
@@ -140,6 +145,12 @@ class ModelCase:
             self._settle(now)
         if self.end is None:
             self._lose(now)
+        self.pass_time(now)
+
+    def pass_time(self, now: float) -> None:
+        """What the clocks have come to, also where no sweep has looked."""
+        if self.end is None and self.settles is not None and self.settles <= now:
+            self._settle(now)
         if self.end is None and self.due <= now and self.settles is None:
             if self.on_expiry is OnExpiry.NEXT_TIER and self.tier == 1:
                 self._raise(now)
@@ -182,10 +193,15 @@ class ModelCase:
                 self.lost += 1
                 self.stuck = self.stuck or slot.lost >= STUCK_AFTER
 
+    def _held(self, now: float) -> list[ModelSlot]:
+        return [slot for slot in self._open() if slot.held(now)]
+
+    def _number(self, slot: ModelSlot) -> int:
+        return next(number for number, each in self.slots.items() if each is slot)
+
     def _mine(self, who: str, token: str, now: float) -> ModelSlot:
         self._must(self.end is None)
-        held = [slot for slot in self._open() if slot.held(now)]
-        mine = [slot for slot in held if (slot.who, slot.token) == (who, token)]
+        mine = [slot for slot in self._held(now) if (slot.who, slot.token) == (who, token)]
         self._must(bool(mine))
         return mine[0]
 

@@ -6,7 +6,7 @@ import pytest
 
 from inwit.cases import CaseState, OnExpiry, Reviewer, RulingKind
 from inwit.errors import Conflict
-from inwit.ledger import leases, outcomes, rulings
+from inwit.ledger import leases, rulings
 from tests.ledger.case_world import (
     CLAIM,
     EXPIRED,
@@ -139,13 +139,20 @@ def test_a_ruling_in_time_counts_though_the_clock_passes_before_its_effect(world
     assert outcome(world, case)["kind"] == "approve"
 
 
-def test_a_ruling_too_late_is_kept_and_releases_nothing(world: World) -> None:
+@pytest.mark.parametrize("swept", [False, True])
+@pytest.mark.parametrize("present", [False, True])
+def test_a_ruling_too_late_is_kept_and_releases_nothing(
+    world: World, swept: bool, present: bool
+) -> None:
+    """Also where no sweep has looked at the clock yet, and where they had been away for a while."""
     case = world.held()
     world.claim(case, ANA, "a")
     for _ in range(RULE // 100):
-        world.do(lambda each: leases.renew(each, case, ANA.id, "a", LEASE))
+        if present:
+            world.do(lambda each: leases.renew(each, case, ANA.id, "a", LEASE))
         world.later(100)
-    world.do(lambda each: outcomes.expire_due(each, 10))
+        if swept:
+            world.sweep()
 
     ruling, after = world.rule(case, ANA, "a", APPROVE)
 

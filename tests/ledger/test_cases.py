@@ -107,7 +107,9 @@ class Cases(RuleBasedStateMachine):
     def claim_again(self, data: st.DataObject) -> None:
         """With the very token of a lease that lives still: it is the same claim."""
         name, who, token = self.some_token(data)
-        held = [slot for slot in self.models[name].slots.values() if slot.held(self.time)]
+        model = copy.deepcopy(self.models[name])
+        model.pass_time(self.time)
+        held = [slot for slot in model.slots.values() if slot.held(self.time)]
         if any((slot.who, slot.token) == (who.id, token) for slot in held):
             before = self.written()
             self.world.claim(name, who, token)
@@ -177,15 +179,20 @@ class Cases(RuleBasedStateMachine):
         """A request that comes twice is one ruling; its id stands for no other."""
         said, name = data.draw(st.sampled_from(self.said))
         before = self.written()
-        if other:
+        if other and data.draw(st.booleans()):
+            said = replace(said, digest="0" * 64)
+        elif other:
             block = said.kind is RulingKind.BLOCK
             said = replace(said, kind=RulingKind.APPROVE if block else RulingKind.BLOCK)
+        model = self.models[said.case_id]
+        undone = next(each.undone for each in model.rulings if each.id == name)
         try:
             ruling, _ = self.world.do(lambda each: rulings.rule(each, said))
         except Conflict:
-            assert other
+            assert other or undone
         else:
             assert not other
+            assert not undone
             assert ruling.id == name
         assert self.written() == before
 

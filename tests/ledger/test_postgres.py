@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 import threading
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import replace
@@ -45,18 +46,21 @@ def _run(*command: str | Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, Path]]:
+def postgres() -> Generator[tuple[str, Path]]:
     """The address of a server of its own, and its data folder."""
     binaries = _binaries()
     if binaries is None:
         if os.environ.get("CI"):
             pytest.fail("PostgreSQL is not installed, and CI must not go without")
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
-    folder = tmp_path_factory.mktemp("postgres")
+    # Not in pytest's own folder: each run of pytest closes that to other users.
+    with tempfile.TemporaryDirectory(prefix="inwit-postgres-") as name:
+        yield from _serving(binaries, Path(name))
+
+
+def _serving(binaries: Path, folder: Path) -> Generator[tuple[str, Path]]:
     data = folder / "data"
     if os.geteuid() == 0:
-        for place in (folder, *folder.parents[:2]):
-            place.chmod(0o755)
         shutil.chown(folder, "postgres")
     port = free_port()
     _run(binaries / "initdb", "-D", data, "-U", "inwit", "-A", "trust", "--no-sync")

@@ -12,9 +12,9 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ from inwit.policy.loader import PACKAGED
 from inwit.types import Severity
 from tests.fakes_server import FakeServer
 from tests.ledger.test_store import ORIGIN, RECORD
-from tests.process.processes import inwit, run_inwit
-from tests.process.redis_server import valkey_server
+from tests.process.processes import Inwit, inwit, run_inwit
+from tests.process.redis_server import RedisServer, valkey_server
 
 pytestmark = pytest.mark.process
 
@@ -118,13 +118,35 @@ async def breaks(folder: Path) -> tuple[object, ...]:
         await database.close()
 
 
+@dataclass
+class Pair:
+    """Two gateways on one ledger and one queue, a client of each, and what they were set to."""
+
+    one: Inwit
+    to_one: httpx.AsyncClient
+    to_two: httpx.AsyncClient
+    queue: RedisServer
+    folder: Path
+    shared: Mapping[str, str]
+
+    async def key(self, roles: str) -> dict[str, str]:
+        """The header of a new API key."""
+        return await make_key(self.folder, self.shared, roles)
+
+
+async def make_key(folder: Path, shared: Mapping[str, str], roles: str) -> dict[str, str]:
+    command = f"keys create --name test --tenant acme --json --roles {roles}"
+    made = await asyncio.to_thread(run_inwit, command, folder / "keys", shared)
+    return {"authorization": f"Bearer {json.loads(made.stdout)['key']}"}
+
+
 @asynccontextmanager
-async def two_gateways(folder: Path, server: FakeServer) -> AsyncGenerator[list[Any]]:
-    """On one ledger and one queue; an API key that asks, and one that rules."""
+async def two_gateways(folder: Path, server: FakeServer, **escalation: Any) -> AsyncGenerator[Pair]:
+    """With an API key that asks and rules."""
     policies = folder / "policies"
     policies.mkdir()
     policy: dict[str, Any] = yaml.safe_load((PACKAGED / "default.yaml").read_text())
-    held = {**policy, "on_harm": "escalate", "escalation": NO_REASONS}
+    held = {**policy, "on_harm": "escalate", "escalation": {**NO_REASONS, **escalation}}
     (policies / "default.yaml").write_text(json.dumps(held))
     with valkey_server(folder) as queue:
         shared = {
@@ -133,9 +155,7 @@ async def two_gateways(folder: Path, server: FakeServer) -> AsyncGenerator[list[
             "INWIT_MODEL_URL": server.base_url,
             "INWIT_POLICY_DIR": str(policies),
         }
-        command = "keys create --name test --tenant acme --json --roles respond,review"
-        made = await asyncio.to_thread(run_inwit, command, folder / "keys", shared)
-        headers = {"authorization": f"Bearer {json.loads(made.stdout)['key']}"}
+        headers = await make_key(folder, shared, "respond,review")
         with (
             inwit("serve", folder / "one", shared) as one,
             inwit("serve", folder / "two", shared) as two,
@@ -146,15 +166,16 @@ async def two_gateways(folder: Path, server: FakeServer) -> AsyncGenerator[list[
                 httpx.AsyncClient(base_url=addresses[0], headers=headers, timeout=60) as to_one,
                 httpx.AsyncClient(base_url=addresses[1], headers=headers, timeout=60) as to_two,
             ):
-                yield [one, to_one, to_two]
+                yield Pair(one, to_one, to_two, queue, folder, shared)
 
 
 async def test_a_case_of_one_gateway_is_ruled_on_at_the_other(tmp_path: Path) -> None:
     """The caller in line at the first one gets the edited bytes; so does whoever asks later."""
     async with (
         FakeServer(yes=0.9, no=0.05).running() as server,
-        two_gateways(tmp_path, server) as (one, to_one, to_two),
+        two_gateways(tmp_path, server) as pair,
     ):
+        one, to_one, to_two = pair.one, pair.to_one, pair.to_two
         asked = {"messages": [{"role": "user", "content": "How do tides work?"}]}
         waiting = asyncio.create_task(to_one.post("/v1/respond", json={**asked, "wait_ms": 50_000}))
         taken = await next_case(to_two)

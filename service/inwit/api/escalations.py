@@ -42,6 +42,7 @@ from inwit.types import KeyRole, Severity
 M = TypeVar("M", bound=BaseModel)
 
 _ID = re.compile(r"esc_[0-9a-f]{32}")
+_NUMBER = re.compile(r"[0-9]{1,3}")
 _MOST = 200
 
 _PROBLEMS = described(
@@ -95,7 +96,7 @@ def _reading(routes: APIRouter, gateway: Gateway) -> None:
         """Without what was written, and open ones unless `state` says otherwise."""
         reviewer = await _reviewer(gateway, request)
         limit = _limit(request.query_params.get("limit", "50"))
-        after = request.query_params.get("after")
+        after = _after(request.query_params.get("after"))
         wanted = _wanted(reviewer, request.query_params)
         cases = await _desk(gateway).listing(wanted, after, limit + 1)
         more = len(cases) > limit
@@ -276,10 +277,17 @@ def _known(case_id: str) -> str:
 
 
 def _limit(given: str) -> int:
-    if not given.isdecimal() or not 1 <= int(given) <= _MOST:
+    if not _NUMBER.fullmatch(given) or not 1 <= int(given) <= _MOST:
         errors = (FieldError("limit", f"a number from 1 to {_MOST}"),)
         raise InvalidField("Mend the parameter `limit`.", errors)
     return int(given)
+
+
+def _after(given: str | None) -> str | None:
+    if given is not None and not _ID.fullmatch(given):
+        errors = (FieldError("after", "the `next` of the page before"),)
+        raise InvalidField("Mend the parameter `after`.", errors)
+    return given
 
 
 def _wanted(reviewer: Reviewer, given: Mapping[str, str]) -> Wanted:
@@ -289,6 +297,9 @@ def _wanted(reviewer: Reviewer, given: Mapping[str, str]) -> Wanted:
         if asked[name] - values:
             errors = (FieldError(name, f"of: {', '.join(sorted(values))}"),)
             raise InvalidField(f"Mend the parameter `{name}`.", errors)
+    for name in ("policy", "language"):
+        if any("\0" in each for each in asked[name]):
+            raise InvalidField(f"Mend the parameter `{name}`.", (FieldError(name, "no NUL"),))
     policies = asked["policy"] & reviewer.policies if asked["policy"] else reviewer.policies
     return Wanted(
         tenants=reviewer.tenants,

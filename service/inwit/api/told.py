@@ -11,6 +11,7 @@ from inwit.api.stored_answer import Place, delta, events_after, no_such_event
 from inwit.bootstrap import Gateway
 from inwit.decisions import CutReason, Response
 from inwit.errors import CutShort, LedgerError, NotFound, Overloaded, QueueDown
+from inwit.ledger.escalations import hung_up
 from inwit.ledger.stored import Stored
 
 Rank = Callable[[Response | None], Awaitable[None]]
@@ -105,6 +106,13 @@ class Told:
                 await self._waits(response, _now())
             raise
 
+    async def _hung_up(self, response: Response) -> None:
+        """Nobody waits in line any more, so that a ruling can be undone."""
+        hold = response.record.hold
+        if hold is not None:
+            with suppress(LedgerError):  # then a ruling takes effect at once, as if they waited
+                await self._gateway.ledger.write(lambda each: hung_up(each, hold.id))
+
     async def _waits(self, response: Response, until: datetime) -> None:
         tenant, hold = response.record.origin.principal.tenant, response.record.hold
         if hold is not None:
@@ -122,6 +130,9 @@ class Told:
                 told = await self.settled(origin.principal.tenant, origin.response_id, wait_s)
         except (Overloaded, LedgerError):
             return response
+        except asyncio.CancelledError:
+            await self._hung_up(response)
+            raise
         return told or response
 
     async def rest(

@@ -9,9 +9,9 @@ import typer
 from inwit.bootstrap import open_database
 from inwit.cli.agreement import agreement
 from inwit.cli.deliveries import deliveries
-from inwit.clients.redis import redis_client
+from inwit.clients.redis import answers, redis_client
 from inwit.config import load_settings
-from inwit.errors import SetupError
+from inwit.errors import QueueDown, SetupError
 from inwit.escalation.index import Drift, Index
 from inwit.escalation.queue import Queue
 from inwit.ledger.store import LedgerStore
@@ -60,7 +60,9 @@ async def _compare(*, apply: bool) -> list[Drift]:
         ledger = LedgerStore(database)
         async with ledger.running():
             index = Index(database, ledger, Queue(redis))
-            tenants = await index.tenants()
+            if not await answers(redis):
+                raise QueueDown("Redis does not answer, so nothing was compared.")
+            tenants = await index.all_tenants()
             work = index.repair if apply else index.drift
             return [await work(tenant) for tenant in tenants]
 

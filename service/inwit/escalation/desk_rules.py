@@ -24,12 +24,17 @@ class DeskRules:
     budget: Mapping[Severity, int] | None = None
 
     def blind(self, reviewer: Reviewer, case: Case) -> bool:
-        """Whether a first verdict is due. The draw is of case and person: a reload changes it not.
+        """Whether a first verdict is due, or would be once they claimed the case.
 
-        A senior who adjudicates sees everything.
+        The draw is of case and person: a reload changes it not. A senior who adjudicates sees
+        everything.
         """
         own = next((slot for slot in case.slots if slot.reviewer == reviewer.id), None)
-        if own is None or own.tier > 1 or own.first_verdict is not None:
+        if own is None:
+            open_to_them = case.state.open and reviewer.id not in case.excluded
+            if not (open_to_them and case.tier == 1 and reviewer.may_rule(case, 1)):
+                return False
+        elif own.tier > 1 or own.first_verdict is not None:
             return False
         return _drawn(case.id, reviewer.id) < self.blind_share
 

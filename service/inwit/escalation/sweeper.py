@@ -1,7 +1,8 @@
 """What time does to cases: leases run out, clocks fire, rulings take effect, drift is mended.
 
 Every gateway runs one; each step is a compare-and-set in the database, so that many do no more
-than one. Redis need not be there for any of it but the mending.
+than one. The clocks have a turn of their own, in which Redis is not asked: one that is away, or
+stands still, makes no deadline late.
 """
 
 import asyncio
@@ -51,17 +52,28 @@ class Sweeper:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Sweep while the block runs."""
-        sweeping = asyncio.create_task(self._forever(self.sweep, _EVERY_S), name="sweeper")
-        comparing = asyncio.create_task(self._forever(self.compare, _COMPARE_S), name="drift")
+        often = (self.clocks, self.tell, self.measure)
+        turns = (*((each, _EVERY_S) for each in often), (self.compare, _COMPARE_S))
+        tasks = [asyncio.create_task(self._forever(*turn)) for turn in turns]
         try:
             yield
         finally:
-            for task in (sweeping, comparing):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(sweeping, comparing, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def sweep(self) -> None:
         """Look once at every clock, and tell the queue what it was not told.
+
+        Raises:
+            LedgerError: the database failed.
+        """
+        await self.clocks()
+        await self.tell()
+        await self.measure()
+
+    async def clocks(self) -> None:
+        """Do all that is due. The queue is told in a turn of its own.
 
         Raises:
             LedgerError: the database failed.
@@ -73,11 +85,24 @@ class Sweeper:
                 break
             telemetry.LEASES_EXPIRED.inc(len(turn.freed))
             count_ended(changed)
-            await self._index.tell(changed)
-        await self._index.catch_up()
+
+    async def tell(self) -> None:
+        """Tell the queue what it was not told, and let it put back what nobody holds any more.
+
+        Raises:
+            LedgerError: the database failed.
+        """
+        if await self._index.catch_up():
+            await self._sweep_queue()
+
+    async def measure(self) -> None:
+        """See how things stand.
+
+        Raises:
+            LedgerError: the database failed.
+        """
         self.standing = await self._database.read(standing)
         _show(self.standing)
-        await self._sweep_queue()
 
     async def compare(self) -> None:
         """Look for drift between the queue and the ledger, and mend it.
@@ -86,7 +111,7 @@ class Sweeper:
             LedgerError: the database failed.
         """
         try:
-            for tenant in await self._index.tenants():
+            for tenant in await self._index.all_tenants():
                 await self._index.repair(tenant)
         except QueueDown:
             log.warning("queue_not_compared")

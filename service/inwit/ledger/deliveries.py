@@ -54,17 +54,13 @@ class Delivery:
     tenant: str
     key_id: str
     url: str
+    host: str
     state: DeliveryState
     attempts: int
     due: datetime
     last_result: str | None
     created: datetime
     owner: str | None
-
-    @property
-    def host(self) -> str:
-        """Whom it goes to; empty where its URL cannot be read."""
-        return _host(self.url)
 
 
 def open(
@@ -84,6 +80,7 @@ def open(
         "tenant": tenant,
         "key_id": key_id,
         "url": url,
+        "host": _host(url),
         "state": DeliveryState.PENDING.value,
         "attempts": 0,
         "due": transaction.now,
@@ -98,20 +95,20 @@ def due(transaction: Transaction, most: int, busy: Mapping[str, int], per_host: 
     A host gets no more than `per_host` of them, with those that are under way to it (`busy`), so
     that one which is slow keeps nobody else waiting, however much waits for it.
     """
-    free = _free(transaction.now)
-    query = sa.select(_COLUMNS.id, _COLUMNS.url).where(*free).order_by(_COLUMNS.due)
-    rows = transaction.connection.execute(query, execution_options={"yield_per": 256})
     chosen: list[str] = []
     hosts = Counter(busy)
-    for row in rows:
-        host = _host(row.url)
-        if hosts[host] >= per_host:
-            continue
-        hosts[host] += 1
-        chosen.append(row.id)
-        if len(chosen) == most:
+    query = sa.select(_COLUMNS.id, _COLUMNS.host).where(*_free(transaction.now))
+    query = query.order_by(_COLUMNS.due).limit(most)
+    while len(chosen) < most:  # each time round, at least one host more is full
+        full = [host for host, count in hosts.items() if count >= per_host]
+        others = query.where(_COLUMNS.host.not_in(full), _COLUMNS.id.not_in(chosen))
+        rows = transaction.connection.execute(others).all()
+        for row in rows[: most - len(chosen)]:
+            if hosts[row.host] < per_host:
+                hosts[row.host] += 1
+                chosen.append(row.id)
+        if len(rows) < most:
             break
-    rows.close()
     return chosen
 
 
@@ -261,6 +258,7 @@ def _delivery(row: sa.Row[Any]) -> Delivery:
         tenant=row.tenant,
         key_id=row.key_id,
         url=row.url,
+        host=row.host,
         state=DeliveryState(row.state),
         attempts=row.attempts,
         due=_aware(row.due),
@@ -271,6 +269,7 @@ def _delivery(row: sa.Row[Any]) -> Delivery:
 
 
 def _host(url: str) -> str:
+    """Whom it goes to; empty where the URL cannot be read."""
     try:
         return callbacks.target(url).host
     except ValueError:

@@ -24,7 +24,7 @@ from inwit.cases import (
     Slot,
 )
 from inwit.decisions import Record
-from inwit.errors import NotFound
+from inwit.errors import LedgerError, NotFound
 from inwit.ledger.tables import ESCALATIONS, EXCLUSIONS, SLOTS
 from inwit.ledger.transaction import Transaction
 from inwit.types import Category, PolicyRef, Severity
@@ -109,17 +109,24 @@ def case_of(connection: sa.Connection, case_id: str) -> tuple[Case, Terms]:
 
     Raises:
         NotFound: there is none with this id.
+        LedgerError: it has a word that this version does not know.
     """
     if not _ID.fullmatch(case_id):  # nothing else reaches the database, which others write to
         raise no_such_case()
     row = connection.execute(sa.select(ESCALATIONS).filter_by(id=case_id)).first()
     if row is None:
         raise no_such_case()
-    return cases_of(connection, [row])[0], _terms(row)
+    found = cases_of(connection, [row])
+    if not found:
+        raise LedgerError("This case was written by another version of Inwit, which can read it.")
+    return found[0], _terms(row)
 
 
 def cases_of(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Case]:
-    """Rows of `escalations` with their slots and exclusions."""
+    """Rows of `escalations` with their slots and exclusions.
+
+    Those with a word that this version does not know are left out: they hold up no other.
+    """
     ids = [row.id for row in rows]
     slots: dict[str, list[Slot]] = {name: [] for name in ids}
     excluded: dict[str, set[str]] = {name: set() for name in ids}
@@ -128,7 +135,8 @@ def cases_of(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Cas
         slots[row.escalation_id].append(_slot(row))
     for row in connection.execute(sa.select(EXCLUSIONS).where(EXCLUSIONS.c.escalation_id.in_(ids))):
         excluded[row.escalation_id].add(row.reviewer)
-    return [_case(row, tuple(slots[row.id]), frozenset(excluded[row.id])) for row in rows]
+    found = (_readable(row, tuple(slots[row.id]), frozenset(excluded[row.id])) for row in rows)
+    return [case for case in found if case is not None]
 
 
 def unindexed(connection: sa.Connection, most: int) -> list[Case]:
@@ -160,9 +168,18 @@ def open_cases(connection: sa.Connection, after: str, most: int, tenant: str) ->
 
 def open_tenants(connection: sa.Connection) -> list[str]:
     """The tenants that have open cases, by name."""
-    # From each to the next one in the index: no more is read than there are tenants.
+    return _tenants(connection, _QUEUED)
+
+
+def all_tenants(connection: sa.Connection) -> list[str]:
+    """The tenants that ever had a case, by name."""
+    return _tenants(connection)
+
+
+def _tenants(connection: sa.Connection, *those: sa.ColumnElement[bool]) -> list[str]:
+    """From each to the next one in an index: no more is read than there are tenants."""
     column, found = ESCALATIONS.c.tenant, list[str]()
-    query = sa.select(sa.func.min(column)).where(_QUEUED, column > sa.bindparam("last"))
+    query = sa.select(sa.func.min(column)).where(*those, column > sa.bindparam("last"))
     last: str | None = ""
     while last is not None:
         last = connection.execute(query, {"last": last}).scalar_one()
@@ -255,6 +272,15 @@ def in_each(
     return done
 
 
+def hung_up(transaction: Transaction, case_id: str) -> None:
+    """Nobody waits in line for this case any more: a ruling on it can be undone."""
+    transaction.connection.execute(
+        sa.update(ESCALATIONS)
+        .where(ESCALATIONS.c.id == case_id, ESCALATIONS.c.waits_until > transaction.now)
+        .values(waits_until=transaction.now, version=ESCALATIONS.c.version + 1)
+    )
+
+
 def set_aside(transaction: Transaction, case_id: str) -> Case:
     """Have nobody given a case that cannot be shown: it is stuck, and its clock ends it."""
     if case_of(transaction.connection, case_id)[0].state.open:
@@ -312,6 +338,14 @@ def maybe(moment: datetime | None) -> datetime | None:
 def _count(connection: sa.Connection, *those: sa.ColumnElement[bool]) -> int:
     query = sa.select(sa.func.count()).select_from(ESCALATIONS).where(*those)
     return connection.execute(query).scalar_one()
+
+
+def _readable(row: sa.Row[Any], slots: tuple[Slot, ...], excluded: frozenset[str]) -> Case | None:
+    try:
+        return _case(row, slots, excluded)
+    except ValueError as error:
+        log.error("case_not_readable", case=row.id, error=type(error).__name__)
+        return None
 
 
 def _case(row: sa.Row[Any], slots: tuple[Slot, ...], excluded: frozenset[str]) -> Case:

@@ -21,6 +21,7 @@ from inwit.ledger.escalations import (
     no_such_case,
     note,
 )
+from inwit.ledger.outcomes import case_now
 from inwit.ledger.tables import SLOTS
 from inwit.ledger.transaction import Transaction
 
@@ -51,7 +52,7 @@ def claim(
         Forbidden: the case is not one for this reviewer to rule on.
         Conflict: nothing of it is free for them now.
     """
-    case, terms = case_of(transaction.connection, case_id)
+    case, terms = case_now(transaction, case_id)
     if not reviewer.may_see(case) or _anothers_golden(case, reviewer):
         raise no_such_case()
     if mine := lease_of(case, reviewer.id, token, transaction.now):  # the same claim, come twice

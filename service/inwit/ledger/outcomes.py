@@ -60,6 +60,22 @@ def settle(transaction: Transaction, case_id: str) -> Case:
     return case_of(connection, case_id)[0]
 
 
+def case_now(transaction: Transaction, case_id: str) -> tuple[Case, Terms]:
+    """A case after all that its clocks have come to by now, whether or not a sweep has looked.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    case, terms = case_of(transaction.connection, case_id)
+    if terms.settles is not None and terms.settles <= transaction.now:
+        settle(transaction, case_id)
+        case, terms = case_of(transaction.connection, case_id)
+    if case.state.open and case.due <= transaction.now and terms.settles is None:
+        _expire(transaction, case_id)
+        case, terms = case_of(transaction.connection, case_id)
+    return case, terms
+
+
 def settle_due(transaction: Transaction, most: int) -> list[Case]:
     """Let rulings take effect whose time to be undone is over."""
     clock = ESCALATIONS.c.settles

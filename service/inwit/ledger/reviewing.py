@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from inwit.cases import ActKind, Case, Reviewer, RulingKind
-from inwit.errors import Conflict
+from inwit.errors import Conflict, Forbidden
 from inwit.ledger import leases
 from inwit.ledger.escalations import case_of, change_slot, no_such_case, note
 from inwit.ledger.tables import EDITS, EXPOSURES
@@ -21,6 +21,7 @@ def looked(transaction: Transaction, case_id: str, reviewer: Reviewer) -> None:
 
     Raises:
         NotFound: there is none for their eyes.
+        Forbidden: it is worse, or of another kind, than what they are shown.
     """
     case = _seen_by(transaction, case_id, reviewer)
     note(transaction, case, ActKind.VIEWED, reviewer.id, {})
@@ -31,6 +32,7 @@ def revealed(transaction: Transaction, case_id: str, reviewer: Reviewer, part: s
 
     Raises:
         NotFound: there is no such case for their eyes.
+        Forbidden: it is worse, or of another kind, than what they are shown.
     """
     case = _seen_by(transaction, case_id, reviewer)
     note(transaction, case, ActKind.REVEALED, reviewer.id, {"part": part})
@@ -103,6 +105,8 @@ def _seen_by(transaction: Transaction, case_id: str, reviewer: Reviewer) -> Case
     case, _ = case_of(transaction.connection, case_id)
     if not reviewer.may_see(case):
         raise no_such_case()
+    if not reviewer.may_read(case):
+        raise Forbidden("This case is worse, or of another kind, than what you are shown.")
     return case
 
 

@@ -12,7 +12,8 @@ from inwit.cases import TOP_TIER, ActKind, Case, CaseState, Ruling, RulingKind, 
 from inwit.errors import Conflict, FieldError, InvalidField
 from inwit.ledger import leases
 from inwit.ledger.escalations import Terms, aware, case_of, change, change_slot, note
-from inwit.ledger.outcomes import content_at, next_effect, ruling_of, settle
+from inwit.ledger.outcomes import case_now, content_at, next_effect, ruling_of, settle
+from inwit.ledger.overtaken import overtaken_slot
 from inwit.ledger.stored import output_of
 from inwit.ledger.tables import EDITS, RULINGS
 from inwit.ledger.transaction import Transaction
@@ -44,20 +45,18 @@ class Said:
 def rule(transaction: Transaction, said: Said) -> tuple[Ruling, Case]:
     """Take a ruling; it settles the case where it was the last one needed.
 
+    One that comes too late is kept to learn from: it does not count, and nothing is released.
+
     Raises:
         NotFound: no such case.
         Conflict: the lease is over, or something is not as the person saw it: it says what.
         InvalidField: a ruling that this case cannot have.
     """
     connection = transaction.connection
-    case, terms = case_of(connection, said.case_id)
     if again := _ruled_before(connection, said):
-        return again, case
-    late = case.state is CaseState.EXPIRED and case.expected is None
-    if late:
-        slot = _held_to_the_end(case, said)
-    else:
-        slot = leases.held_slot(transaction, case, said.reviewer, said.token)
+        return again, case_of(connection, said.case_id)[0]
+    case, terms = case_now(transaction, said.case_id)
+    slot, late = _slot_of(transaction, case, said)
     _check_seen(transaction, case, terms, slot, said)
     if late:
         return _rule_late(transaction, said, slot, case), case
@@ -161,10 +160,13 @@ def _ruled_before(connection: sa.Connection, said: Said) -> Ruling | None:
     row = connection.execute(query).first()
     if row is None:
         return None
-    before, now = (row.escalation_id, row.kind), (said.case_id, said.kind.value)
-    if before != now:
+    before = (row.escalation_id, row.kind, row.digest)
+    if before != (said.case_id, said.kind.value, said.digest):
         raise Conflict("This request id stood for another ruling before. Take a new one.")
-    return ruling_of(row)
+    ruling = ruling_of(row)
+    if not ruling.counts and ruling.time < ruling.takes_effect:  # a late one has no such time
+        raise Conflict("The ruling of this request id was taken back. Take a new one.")
+    return ruling
 
 
 def _request_key(said: Said) -> str:
@@ -172,22 +174,23 @@ def _request_key(said: Said) -> str:
     return digest_of(said.reviewer, said.request_id)
 
 
-def _held_to_the_end(case: Case, said: Said) -> Slot:
-    """The slot that they held when time was over, for a ruling that is kept to learn from.
+def _slot_of(transaction: Transaction, case: Case, said: Said) -> tuple[Slot, bool]:
+    """The slot that they hold; or the one that they had while its time ran out, which is late.
 
     Raises:
-        Conflict: there is none, or they have said it.
+        Conflict: neither; it says what changed.
     """
-    wanted = leases.token_hash(said.token)
-    for slot in case.open_slots:
-        if slot.lease_hash == wanted and slot.reviewer == said.reviewer:
-            return slot
-    raise Conflict("Nobody ruled on this case in time: it is closed.")
+    try:
+        return leases.held_slot(transaction, case, said.reviewer, said.token), False
+    except Conflict:
+        overtaken = overtaken_slot(transaction.connection, case, said.reviewer)
+        if overtaken is None:
+            raise
+        return overtaken, True
 
 
 def _rule_late(transaction: Transaction, said: Said, slot: Slot, case: Case) -> Ruling:
     ruling = _insert(transaction, said, slot, transaction.now, counts=False)
-    change_slot(transaction, case.id, slot.number, ruled=True)
     _note_ruling(transaction, case, ActKind.RULED_LATE, ruling, said, slot)
     return ruling
 

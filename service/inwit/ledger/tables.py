@@ -117,7 +117,7 @@ ESCALATIONS = Table(
     Column("response_id", String(40), nullable=False, index=True),
     Column("sequence", _Sequence, ForeignKey(ENTRIES.c.sequence), nullable=False),
     Column("key_id", String(16), nullable=False),
-    Column("tenant", String(128), nullable=False),
+    Column("tenant", String(128), nullable=False, index=True),
     Column("policy", String(64), nullable=False),
     Column("policy_version", String(64), nullable=False),
     Column("policy_digest", String(64), nullable=False),
@@ -253,6 +253,7 @@ DELIVERIES = Table(
     Column("tenant", String(128), nullable=False),
     Column("key_id", String(16), nullable=False),
     Column("url", Text, nullable=False),
+    Column("host", String(255), nullable=False),  # of the url, in small letters
     Column("state", String(16), nullable=False),  # pending, delivered, dead
     Column("attempts", Integer, nullable=False),
     Column("due", DateTime(timezone=True), nullable=False),
@@ -261,5 +262,5 @@ DELIVERIES = Table(
     Column("last_result", String(64), nullable=True),  # a status code, or a word for what failed
     Column("created", DateTime(timezone=True), nullable=False),
     Column("done", DateTime(timezone=True), nullable=True),
-    Index("ix_deliveries_due", "state", "due"),
+    Index("ix_deliveries_due", "state", "due", "host"),
 )

@@ -60,6 +60,7 @@ def _make_escalations() -> None:
     )
     with op.batch_alter_table("escalations") as batch_op:
         batch_op.create_index(batch_op.f("ix_escalations_response_id"), ["response_id"])
+        batch_op.create_index(batch_op.f("ix_escalations_tenant"), ["tenant"])
     queued = "closed IS NULL AND expected IS NULL"
     behind = "indexed < version AND expected IS NULL"
     _make_partial_index("ix_escalations_closed", ["closed"], "closed IS NOT NULL")
@@ -203,6 +204,7 @@ def _make_deliveries() -> None:
         sa.Column("tenant", sa.String(128), nullable=False),
         sa.Column("key_id", sa.String(16), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("host", sa.String(255), nullable=False),
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("due", sa.DateTime(timezone=True), nullable=False),
@@ -214,7 +216,7 @@ def _make_deliveries() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_deliveries")),
     )
     with op.batch_alter_table("deliveries") as batch_op:
-        batch_op.create_index("ix_deliveries_due", ["state", "due"])
+        batch_op.create_index("ix_deliveries_due", ["state", "due", "host"])
         batch_op.create_index(batch_op.f("ix_deliveries_escalation_id"), ["escalation_id"])
 
 
