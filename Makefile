@@ -34,7 +34,7 @@ process-test: $(VENV)/dev.stamp ## Run the tests on real processes: up, serve, V
 browser-test: $(VENV)/dev.stamp ## Work the review console in a real browser (needs Chromium)
 	@$(BIN)/python -m pytest -m browser --durations=5
 
-peer-test: $(VENV)/dev.stamp .venv-peers/peer.stamp .venv-openai/peer.stamp ## Prove that other people's clients work unchanged (2 minutes and 1 GB at first)
+peer-test: $(VENV)/dev.stamp .venv-peers/peer.stamp .venv-openai/peer.stamp .venv-inspect/peer.stamp ## Prove that other people's clients work unchanged (2 minutes and 1.4 GB at first)
 	@$(BIN)/python -m pytest -m peers tests/peers --durations=5
 
 parity: $(VENV)/dev.stamp ## Hold streams against the JSON answer, 6,000 times, and step them apart 1,000 times
@@ -64,13 +64,14 @@ docs: $(VENV)/dev.stamp ## Render the tables of docs/ from the code
 pins: $(VENV)/dev.stamp ## Compile requirements/*.txt anew from the ranges in pyproject.toml
 	@$(PIN) --extra postgres pyproject.toml requirements/build.in -o requirements/serve.txt
 	@$(PIN) --extra embedded pyproject.toml requirements/build.in -o requirements/up.txt
-	@$(PIN) --all-extras pyproject.toml requirements/build.in -o requirements/dev.txt
+	@$(PIN) $(patsubst %,--extra %,embedded postgres client evaluate dev) pyproject.toml requirements/build.in -o requirements/dev.txt
 	@$(PIN) --no-deps requirements/model.in -o requirements/model.txt
 	@$(PIN) requirements/peers.in -o requirements/peers.txt
 	@$(PIN) requirements/peers-openai.in -o requirements/peers-openai.txt
+	@$(PIN) requirements/peers-inspect.in -o requirements/peers-inspect.txt
 
 clean: ## Remove what the targets installed; var/ (your data) stays
-	@rm -rf $(VENV) .venv-vllm .venv-peers .venv-openai .cache
+	@rm -rf $(VENV) .venv-vllm .venv-peers .venv-openai .venv-inspect .cache
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; Inwit needs Python 3.11 or later."; exit 1; }
@@ -95,7 +96,8 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/up.stamp
 
 .venv-peers/peer.stamp: requirements/peers.txt
 .venv-openai/peer.stamp: requirements/peers-openai.txt
-.venv-peers/peer.stamp .venv-openai/peer.stamp: | $(VENV)/bin/python
+.venv-inspect/peer.stamp: requirements/peers-inspect.txt
+.venv-peers/peer.stamp .venv-openai/peer.stamp .venv-inspect/peer.stamp: | $(VENV)/bin/python
 	@echo "Installing other people's clients into $(@D)"
 	@rm -rf $(@D) && $(PYTHON) -m venv $(@D) && echo '*' >$(@D)/.gitignore
 	@$(@D)/bin/python -m pip $(PINNED) -r $<

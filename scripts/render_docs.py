@@ -13,6 +13,7 @@ from scripts import decisions_table, render_policy_docs
 from inwit import errors, telemetry
 from inwit.config import Settings
 from inwit.errors import InwitError, SetupError
+from inwit.evaluation import scorecard
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -74,6 +75,7 @@ PAGES = {
     "errors.md": problems,
     "taxonomy.md": render_policy_docs.taxonomy,
     "decisions-table.md": decisions_table.page,
+    "evaluation/scorecard.md": scorecard.rules,
     "../service/inwit/policy/policy.schema.json": render_policy_docs.schema,
 }
 

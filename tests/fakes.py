@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from inwit.decisions import AnyRecord, Receipt, Record
-from inwit.errors import ConversationTooLong, LedgerError, UpstreamError, UpstreamUnavailable
+from inwit.errors import (
+    ConversationTooLong,
+    LedgerError,
+    UnknownModel,
+    UpstreamError,
+    UpstreamUnavailable,
+)
 from inwit.types import (
     Candidate,
     Category,
@@ -58,7 +64,8 @@ class FakeModel:
 
     `rewrites` and `rewrite_errors` are for the generations after the first, in order; `waits_for`
     keeps the first generation until it is set. With a draft it writes `piece` characters at a time,
-    gives everyone else `turns` turns after each, and breaks off at `breaks_at`.
+    gives everyone else `turns` turns after each, and breaks off at `breaks_at`. Models that are
+    `gone` are served no more; any other name is.
     """
 
     text: str = "The moon pulls the sea."
@@ -84,8 +91,11 @@ class FakeModel:
     reviews: list[tuple[Message, ...]] = field(default_factory=list[tuple[Message, ...]])
     cancelled: list[str] = field(default_factory=list[str])
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: frozenset[str] = frozenset()
 
     def resolve(self, name: str | None) -> str:
+        if name in self.gone:
+            raise UnknownModel([MODEL])
         return name or MODEL
 
     async def generate(self, generation: Generation, draft: Draft | None = None) -> Candidate:

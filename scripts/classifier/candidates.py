@@ -24,7 +24,7 @@ from scripts.classifier.regression import (
 from scripts.classifier.rows import Row
 
 from inwit.clients.classifiers.embedded import ngrams
-from inwit.evaluation.metrics import Floats
+from inwit.evaluation.statistics.observations import Floats
 
 Scorer = Callable[[Sequence[Row]], Floats]
 Candidate = Callable[[Sequence[Row]], Scorer]

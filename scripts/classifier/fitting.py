@@ -12,7 +12,7 @@ from scripts.classifier.regression import Matrix, folds, logistic, sparse, spars
 from scripts.classifier.rows import SOURCES, Row
 
 from inwit.clients.classifiers.embedded import BUCKETS, Ngrams, Weights, ngrams
-from inwit.evaluation.metrics import Floats
+from inwit.evaluation.statistics.observations import Floats
 
 _CHUNK = 64  # words
 _MULTIPLIER = {source.name: source.weight for source in SOURCES}

@@ -25,7 +25,9 @@ from scripts.classifier.rows import (
 
 from inwit.clients.classifiers import embedded
 from inwit.clients.classifiers.embedded import MAX_CHARS, EmbeddedClassifier
-from inwit.evaluation.metrics import Floats, Observations, measure_auroc, measure_quality
+from inwit.evaluation.statistics.calibration_error import measure_quality
+from inwit.evaluation.statistics.observations import Floats, Observations
+from inwit.evaluation.statistics.ranking import measure_auroc
 
 _SEED = 11
 _REFUSAL = "I'm sorry, but I can't help with that request."

@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
-from inwit.evaluation.metrics import Bools, Floats, Integers
+from inwit.evaluation.statistics.observations import Bools, Floats, Integers
 
 Matrix = Any  # a scipy.sparse.csr_matrix of float64
 Vectors = Callable[[list[str]], Matrix]

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from inwit.decisions import (
     Origin,
     Reason,
     Record,
+    RewriteOutcome,
     Round,
     Usages,
 )
@@ -39,23 +41,41 @@ from inwit.types import (
     Verdict,
 )
 
-MODEL = "written-by-hand"
+MODEL = "written-by-hand"  # what verdicts and texts name: no model wrote, and none judged
 TENANT = "demo"
 
-_FILE = Path(__file__).parent / "cases.yaml"
+_FOLDER = Path(__file__).parent
 _CLAIM_WITHIN = timedelta(hours=8)
 _RULE_WITHIN = timedelta(minutes=30)
 
 Case = Mapping[str, Any]
 
 
-def demo_records(policy: Policy, key_id: str) -> list[Record]:
-    """A held response for each case of the file, under this policy."""
-    cases = yaml.safe_load(_FILE.read_text("utf-8"))
-    return [_record(case, policy, key_id) for case in cases]
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A case of a file and the held response that was made of it."""
+
+    case: Case
+    case_id: str
+    record: Record
 
 
-def _record(case: Case, policy: Policy, key_id: str) -> Record:
+def open_drafts(policy: Policy, key_id: str, model: str) -> list[Draft]:
+    """The cases that wait, under this policy. `model` is the one served: it judges their edits."""
+    return _drafts("cases.yaml", policy, key_id, model)
+
+
+def closed_drafts(policy: Policy, key_id: str, model: str) -> list[Draft]:
+    """The cases that people of the demo have ruled on; two of them on each."""
+    return _drafts("closed.yaml", policy, key_id, model)
+
+
+def _drafts(file: str, policy: Policy, key_id: str, model: str) -> list[Draft]:
+    cases = yaml.safe_load((_FOLDER / file).read_text("utf-8"))
+    return [_draft(case, policy, key_id, model) for case in cases]
+
+
+def _draft(case: Case, policy: Policy, key_id: str, model: str) -> Draft:
     response_id = f"resp_{uuid.uuid4().hex}"
     messages = (Message("user", case["asked"]),)
     principal = Principal(key_id, TENANT, (policy.name,), frozenset())
@@ -63,14 +83,14 @@ def _record(case: Case, policy: Policy, key_id: str) -> Record:
     blocked = Output(policy.fallback_text, "content_filter")
     hold = _hold(case, response_id, rounds, blocked)
     contents = contents_of(Call(principal, messages), rounds, blocked)
-    return Record(
+    record = Record(
         origin=Origin(
-            response_id, principal, policy.ref, MODEL, Enforcement.FULL, f"req_{uuid.uuid4().hex}"
+            response_id, principal, policy.ref, model, Enforcement.FULL, f"req_{uuid.uuid4().hex}"
         ),
         time=datetime.now(UTC),
         decision=rounds[-1].decision,
         rounds=rounds,
-        rewrites=(),
+        rewrites=(RewriteOutcome.FLAGGED,) * (len(rounds) - 1),
         has_input_stage=False,
         input=None,
         input_flagged=False,
@@ -83,6 +103,7 @@ def _record(case: Case, policy: Policy, key_id: str) -> Record:
         timings_ms={"total": 0.0},
         contents={**contents, "held": held_content(hold)},
     )
+    return Draft(case, hold.id, record)
 
 
 def _rounds(case: Case) -> tuple[Round, ...]:
@@ -131,7 +152,7 @@ def _hold(case: Case, response_id: str, rounds: tuple[Round, ...], blocked: Outp
         id=response_id.replace("resp_", "esc_", 1),
         severity=_severity(case),
         language=language_of(case["asked"])[0],
-        required=2 if _severity(case) is Severity.CRITICAL else 1,
+        required=2 if "rulings" in case or _severity(case) is Severity.CRITICAL else 1,
         drawn=False,
         claim_within=_CLAIM_WITHIN,
         rule_within=_RULE_WITHIN,

@@ -32,6 +32,7 @@ from inwit.languages import warm_up
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.responses import StoredResponses
 from inwit.ledger.store import LedgerStore
+from inwit.miss_rate.watch import MissRates
 from inwit.pipeline.admission import Limits
 from inwit.pipeline.background import Background
 from inwit.pipeline.conscience import Conscience
@@ -106,15 +107,15 @@ async def open_gateway(
         ledger = await _run(stack, LedgerStore(database))
         health = await _open_health(stack, settings, client, redis, database)
         await stack.enter_async_context(reloader.watching(redis, health.interval_s))
-        background = await _run(stack, Background())
         redis_up = partial(_is_up, health, Dependency.REDIS)
-        parts = Parts(client, panel, ledger, limiter, background, redis_up)
+        parts = Parts(client, panel, ledger, limiter, await _run(stack, Background()), redis_up)
         pipeline = assemble(parts, book, _limits(settings), calibrations)
         keys = ApiKeys(database, settings.key_cache_ms / 1000)
         stores = Stores(database, ledger, responses := StoredResponses(database), keys)
         escalating = open_escalation(settings, stores, redis_url, pipeline, book)
         escalation = await stack.enter_async_context(escalating)
         await asyncio.to_thread(warm_up)
+        await _run(stack, MissRates(database))
         yield Gateway(
             settings=settings,
             pipeline=pipeline,

@@ -13,6 +13,7 @@ from typing import Any
 from inwit.types import Category, FinishReason, PolicyRef, Severity, ToolCall, digest_of
 
 TOP_TIER = 2  # seniors; reviewers are the first
+EVERY_PART = "every"  # of a case was shown: its page covered nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,8 @@ class Lease:
 class Slot:
     """Room for one ruling. `reviewer` holds it, or has ruled; `expirations` counts lost leases.
 
-    `first_verdict` is what its reviewer said before the scores and the rewrite were shown.
+    `first_verdict` is what its reviewer said before the scores and the rewrite were shown; `shown`
+    names the parts of the case that they were shown while they hold it.
     """
 
     number: int
@@ -197,6 +199,11 @@ class Slot:
     expirations: int = 0
     ruled: bool = False
     first_verdict: RulingKind | None = None
+    shown: frozenset[str] = frozenset()
+
+    def showed(self, part: str) -> bool:
+        """Whether its reviewer was shown this part."""
+        return bool(self.shown & {part, EVERY_PART})
 
     def leased(self, now: datetime) -> bool:
         """Whether somebody holds it now."""

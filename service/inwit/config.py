@@ -1,6 +1,7 @@
 """Settings: from the environment (`INWIT_…`), over an optional TOML file named by INWIT_CONFIG."""
 
 import difflib
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -206,11 +207,16 @@ class Settings(BaseSettings):
     )
     exposure_budget: dict[Severity, _Count] | None = Field(
         None,
-        description="Most cases of each severity that a reviewer is given in a day, as JSON; past "
-        "that they get milder ones.",
+        description="Most cases of each severity of which a reviewer is shown a text in a day, as "
+        "JSON; past that they are given milder ones.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level logged."
+    )
+    trusted_proxies: str | None = Field(
+        None,
+        description="Addresses and networks of the proxies in front, with commas between: what "
+        "they say of the caller's address (X-Forwarded-For) counts, and nobody else's.",
     )
     console_url: str | None = Field(
         None,
@@ -283,6 +289,24 @@ class Settings(BaseSettings):
             if not getattr(self, name):
                 raise ValueError(f"{name} must be set too: sign-in by a provider needs it")
         return self
+
+    @model_validator(mode="after")
+    def _proxies_are_addresses(self) -> Self:
+        for proxy in self.proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError as error:
+                raise ValueError(
+                    f"trusted_proxies: {proxy!r} is no address, such as 10.0.0.5, and no network, "
+                    "such as 10.0.0.0/24"
+                ) from error
+        return self
+
+    @property
+    def proxies(self) -> list[str]:
+        """`trusted_proxies`, one by one."""
+        given = (self.trusted_proxies or "").split(",")
+        return [each.strip() for each in given if each.strip()]
 
     @model_validator(mode="after")
     def _redis_scheme(self) -> Self:

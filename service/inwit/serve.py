@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable, Generator
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from inwit import __version__
 from inwit.api.health import warnings_of
 from inwit.app import create_app
 from inwit.bootstrap import Gateway, Progress, open_gateway
 from inwit.config import Settings
-from inwit.console.parts import ConsoleParts, open_console
+from inwit.console.parts import open_console
 from inwit.errors import SetupError
 
 log = structlog.get_logger()
@@ -64,20 +65,27 @@ async def serve(settings: Settings, progress: Progress, announce: Announce) -> N
                     log.warning("warning", words=warning)
                 await announce(gateway, address)
 
-            server = _Server(_config(gateway, console), started)
+            server = _Server(server_config(create_app(gateway, console), gateway.settings), started)
             _stop_on_signals(server, gateway)
             await server.serve(sockets=[listener])
             log.info("stopped")
 
 
-def _config(gateway: Gateway, console: ConsoleParts) -> uvicorn.Config:
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves the application.
+
+    A caller's address is that of their connection, and what a proxy says of it where it is one of
+    `settings.proxies`: whoever else could say it would have an address of their choice.
+    """
     return uvicorn.Config(
-        create_app(gateway, console),
+        app,
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
-        timeout_graceful_shutdown=gateway.settings.shutdown_s,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=settings.proxies,
+        timeout_graceful_shutdown=settings.shutdown_s,
     )
 
 

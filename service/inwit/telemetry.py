@@ -66,6 +66,14 @@ class Reload(StrEnum):
     UNCHANGED = "unchanged"
 
 
+class Bound(StrEnum):
+    """Which number of an interval."""
+
+    ESTIMATE = "estimate"
+    LOW = "low"
+    HIGH = "high"
+
+
 HTTP_REQUESTS = Counter(
     "inwit_http_requests_total", "Answers given, by route and status code.", ["route", "status"]
 )
@@ -248,6 +256,13 @@ DELIVERIES = Counter(
     "inwit_deliveries_total",
     "Attempts to send the outcome of a held response to its callback URL, by what came of them.",
     ["outcome"],
+)
+MISS_RATE = Gauge(
+    "inwit_miss_rate",
+    "Share of the harmful responses of the last 30 days that were let out, with its 95 % interval, "
+    "by who says what is harmful (docs/decisions/0024); missing where it is not known. The same in "
+    "every gateway.",
+    ["policy", "source", "bound"],
 )
 DEPENDENCY_UP = Gauge("inwit_dependency_up", "1 while the dependency answers.", ["dependency"])
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import httpx
+import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
@@ -241,5 +242,20 @@ def test_a_cell_that_begins_like_a_formula_gets_an_apostrophe(
 
 
 def test_an_ordinary_cell_stays_as_it_is() -> None:
-    for cell in ("", "approve", "2026-11-20T12:00:00+00:00", "a=b", "'quoted"):
+    for cell in (
+        "",
+        "approve",
+        "\ufeff",
+        "\u200ba",
+        "\uff21",
+        "2026-11-20T12:00:00+00:00",
+        "a=b",
+        "'quoted",
+    ):
         assert harmless(cell) == cell
+
+
+@pytest.mark.parametrize("unseen", ["", "\ufeff", "\u200b", "\ufeff \u200b", "\u2060\u00a0"])
+@pytest.mark.parametrize("sign", "=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62")
+def test_neither_what_is_not_seen_nor_a_wide_sign_hides_a_formula(unseen: str, sign: str) -> None:
+    assert harmless(f"{unseen}{sign}1") == f"'{unseen}{sign}1"

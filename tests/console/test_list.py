@@ -45,7 +45,7 @@ async def test_the_oldest_case_is_first_with_the_reasons_of_its_rank(make_site: 
     words = main_of(page)
     assert "caller is waiting" in words
     assert "due in 9 min" in words
-    assert "waits since 9 min" in words
+    assert "has waited 9 min" in words
     assert "Deception" in words
     assert SECRET not in page.text
     assert f'action="/console/cases/{early}/claim"' in page.text
@@ -333,3 +333,39 @@ async def test_rulings_come_in_pages(make_site: MakeSite) -> None:
     assert told == sorted(told, reverse=True)
     assert {time.isoformat() for time in times} <= set(told)
     assert next_of(second) is None
+
+
+async def test_closed_cases_say_what_was_ruled_and_not_to_admins(make_site: MakeSite) -> None:
+    here = await records(make_site)
+    ada, me = await here.person("ada")
+    adm, _ = await here.person("adm", Role.ADMIN)
+    blocked, approved = await here.resolved(), await here.hold(required=2)
+    for who in (me, "rev_other"):
+        await here.rule(approved, who, RulingKind.APPROVE)
+    expired = await here.hold()
+    await here.expire(expired)
+
+    async def told(browser: Browser) -> dict[str, str]:
+        page = await browser.get("/list?state=closed")
+        rows = re.findall(r'(?s)<code title="(esc_\w+)".*?<td>([^<]*)</td>\s*</tr>', page.text)
+        return {case: state.strip() for case, state in rows}
+
+    assert await told(ada) == {
+        blocked: "ruled: block",
+        approved: "ruled: approve",
+        expired: "nobody ruled",
+    }
+    assert set((await told(adm)).values()) == {"ruled on", "nobody ruled"}
+
+
+async def test_an_escalated_golden_copy_does_not_say_so(make_site: MakeSite) -> None:
+    here = await records(make_site)
+    await here.template(await here.resolved())
+    ada, me = await here.person()
+    lease = await here.copy(me)
+    await here.rule(lease.case_id, me, RulingKind.ESCALATE, lease=lease)
+
+    page = await ada.get("/list?state=closed&mine=yes")
+
+    assert lease.case_id in page.text
+    assert "ruled: escalate" not in page.text

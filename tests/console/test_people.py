@@ -6,6 +6,8 @@ from typing import Any
 
 from inwit.cases import Role
 from inwit.console.account_rows import Identity
+from inwit.console.people import choices_of
+from inwit.console.permissions import Visitor
 from inwit.types import Category, Severity
 from tests.console.conftest import Browser, MakeSite, main_of
 from tests.console.records import Records, records
@@ -147,13 +149,50 @@ async def test_seniors_and_auditors_look_and_change_nothing(make_site: MakeSite)
         browser, _ = await here.person(name, role)
         listed, one = await browser.get("/people"), await browser.get(f"/people/{his}")
         assert "ben" in main_of(listed)
-        assert "Hate" in main_of(one)
         for page in (listed, one):
+            assert not re.search("Not shown|Hate", main_of(page)), (
+                "their own affair, and an admin's"
+            )
             assert not re.search(r'action="/console/people', page.text)
         for path in ("/people", f"/people/{his}", f"/people/{his}/disabled"):
             assert (await send(browser, path, name="x")).status_code == 403
     rob, _ = await here.person("rob")
     assert (await rob.get("/people")).status_code == 403
+    adm, _ = await here.person("adm", Role.ADMIN)
+    for path in ("/people", f"/people/{his}"):
+        assert "Hate" in main_of(await adm.get(path))
+    ann, hers = await here.person("ann", Role.SENIOR, opted_out=frozenset({Category.HATE}))
+    for path in ("/account", f"/people/{hers}"):
+        assert "Hate" in main_of(await ann.get(path))
+
+
+async def test_people_are_chosen_by_name_from_those_who_may_be_seen(make_site: MakeSite) -> None:
+    here = await records(make_site)
+    own: dict[str, Any] = {"tenants": frozenset({"acme"})}
+    _, his = await here.person("Ben", **own)
+    _, far = await here.person("Quentin", tenants=frozenset({"globex"}))
+    sue, hers = await here.person("sue", Role.SENIOR, **own)
+    aud, _ = await here.person("ann", Role.AUDITOR, **own)
+
+    for browser, path in ((sue, "/rulings/all"), (aud, "/rulings/all"), (aud, "/audit")):
+        page = await browser.get(f"{path}?person={his}")
+        chosen = re.findall(r'<option value="(rev_\w+)"( selected)?>(.*?)</option>', page.text)
+        assert (his, " selected", "Ben") in chosen
+        assert (hers, "", "sue") in chosen
+        assert far not in page.text
+        unknown = await browser.get(f"{path}?person={far}")
+        assert f'<option value="{far}" selected>{far}</option>' in unknown.text
+        assert "Quentin" not in unknown.text
+
+
+async def test_who_may_not_see_names_chooses_by_pseudonym(make_site: MakeSite) -> None:
+    here = await records(make_site)
+    account = await here.site.person("ada")
+    session: Any = None
+
+    found = await choices_of(here.site.parts, Visitor(account, session), "")
+
+    assert found == [(account.id, account.id)]
 
 
 async def test_the_provider_says_the_role_of_its_people(make_site: MakeSite) -> None:

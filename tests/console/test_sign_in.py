@@ -141,6 +141,9 @@ async def test_an_address_has_so_many_failures_whatever_the_names(site: Site, re
     limited = await browser.sign_in("ada")
     assert limited.status_code == 429
     assert limited.headers["retry-after"] == "300"
+    assert "Too many attempts came from this address" in limited.text
+    assert 'name="password"' in limited.text
+    assert 'name="name" value="ada"' in limited.text
 
     assert (await (await site.browser(address="198.51.100.2")).sign_in("ada")).status_code == 303
     key, *_ = await keys(redis, "inwit:sign_in:*")

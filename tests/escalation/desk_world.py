@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from inwit.cases import Case, Reviewer, Role, Ruling, RulingKind
 from inwit.clients.redis import redis_client
-from inwit.escalation.desk import Desk, Opened
+from inwit.escalation.desk import Desk
+from inwit.escalation.desk_rules import Opened
 from inwit.escalation.parts import Escalation
 from inwit.ledger.database import Database
 from inwit.ledger.escalations import case_of

@@ -76,13 +76,13 @@ def test_due_sooner_counts_among_cases_of_one_age() -> None:
 @pytest.mark.parametrize(
     ("passed", "words"),
     [
-        (timedelta(seconds=40), "low; caller is waiting; due in 59 min; waits since 40 s"),
-        (timedelta(minutes=12), "low; caller is waiting; due in 48 min; waits since 12 min"),
-        (timedelta(minutes=57), "low; due in 3 min; waits since 57 min"),
-        (timedelta(minutes=60), "low; overdue by 0 s; waits since 1 h"),
-        (timedelta(minutes=62), "low; overdue by 2 min; waits since 1 h 2 min"),
-        (timedelta(hours=49), "low; overdue by 2 d; waits since 2 d 1 h"),
-        (-timedelta(minutes=1), "low; caller is waiting; due in 1 h 1 min; waits since 0 s"),
+        (timedelta(seconds=40), "low; caller is waiting; due in 59 min; has waited 40 s"),
+        (timedelta(minutes=12), "low; caller is waiting; due in 48 min; has waited 12 min"),
+        (timedelta(minutes=57), "low; due in 3 min; has waited 57 min"),
+        (timedelta(minutes=60), "low; overdue by 0 s; has waited 1 h"),
+        (timedelta(minutes=62), "low; overdue by 2 min; has waited 1 h 2 min"),
+        (timedelta(hours=49), "low; overdue by 2 d; has waited 2 d 1 h"),
+        (-timedelta(minutes=1), "low; caller is waiting; due in 1 h 1 min; has waited 0 s"),
     ],
 )
 def test_the_words_for_a_rank(passed: timedelta, words: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from inwit.evaluation.curves import sigmoid
-from inwit.evaluation.metrics import Floats, Observations
+from inwit.evaluation.statistics.observations import Floats, Observations
 
 
 def observations(truth: Callable[[Floats], Floats], count: int, seed: int = 0) -> Observations:

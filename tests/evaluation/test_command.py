@@ -277,7 +277,7 @@ def test_without_the_extra_it_says_what_to_install(
     result = run(tmp_path)
 
     assert isinstance(result.exception, SetupError)
-    assert "inwit[calibrate]" in str(result.exception)
+    assert "inwit[evaluate]" in str(result.exception)
 
 
 def test_serving_and_the_other_commands_import_none_of_it() -> None:

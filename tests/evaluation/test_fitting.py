@@ -20,7 +20,8 @@ from inwit.evaluation.fitting import (
     fit_platt,
     make_calibration,
 )
-from inwit.evaluation.metrics import Floats, Observations, measure_auroc
+from inwit.evaluation.statistics.observations import Floats, Observations
+from inwit.evaluation.statistics.ranking import measure_auroc
 from inwit.policy.calibration import Calibration, Fingerprint
 from inwit.types import Framing
 from tests.evaluation.synthetic import no_truth, observations, platt_truth, step_truth

@@ -43,7 +43,9 @@ async def test_it_looks_first_and_mends_when_told(make_caller: MakeCaller, tmp_p
             await client.flushall()
         for case in old:
             await here.parts.queue.put(case)
-        assert (await rebuild("--json --apply"))[1].splitlines()[-1] == json.dumps([counts(extra=3)])
+        assert (await rebuild("--json --apply"))[1].splitlines()[-1] == json.dumps(
+            [counts(extra=3)]
+        )
         assert await known(here) == set()
 
         server.kill()

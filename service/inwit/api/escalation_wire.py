@@ -8,7 +8,7 @@ from inwit.api.respond_answer import OutputMessage
 from inwit.api.respond_request import ToolCall
 from inwit.api.schemas import Wire, example
 from inwit.cases import Case, CaseState, Output, Ruling, RulingKind, WhySkipped
-from inwit.escalation.desk import Opened
+from inwit.escalation.desk_rules import Opened
 from inwit.ledger.case_files import CaseFile
 from inwit.types import Category, Severity
 
@@ -197,6 +197,10 @@ class EditOut(Wire):
     reasons: list[str] = Field(description="Why.", examples=[[]])
     categories: list[str] = Field(description="What was found.", examples=[[]])
     verdicts: list[dict[str, Any]] = Field(description="Each judge's verdict.", examples=[[]])
+    model: str = Field(description="The model that judged it.", examples=["my-model"])
+    instead_of: str | None = Field(
+        description="The case's own model, where it is served no more.", examples=[None]
+    )
 
 
 class RulingOut(Wire):

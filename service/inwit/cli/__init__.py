@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from inwit import __version__
-from inwit.cli import keys, ledger, policy, queue, reviewers, run
+from inwit.cli import evaluate, keys, ledger, policy, queue, reviewers, run
 from inwit.cli.calibrate import calibrate
 from inwit.errors import InwitError
 
@@ -17,6 +17,7 @@ app.command()(calibrate)
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(queue.app, name="queue")
 app.add_typer(reviewers.app, name="reviewers")
 

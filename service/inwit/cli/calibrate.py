@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from inwit.config import load_settings
+from inwit.config import Settings, load_settings
 from inwit.errors import SetupError
 from inwit.policy.loader import PACKAGED, load_policies
 from inwit.policy.policy import Policy
@@ -52,7 +52,7 @@ def calibrate(
     ] = False,
 ) -> None:
     """Fit the map from the model's raw risk to a probability of harm."""
-    _require_extra()
+    require_extra()
     # Here and not above: no other command needs them, and they take a second to import.
     from inwit.evaluation.calibrate import Request
     from inwit.evaluation.calibrate import calibrate as make
@@ -71,17 +71,23 @@ def calibrate(
         max_unjudged=max_unjudged,
         force=force,
     )
-    make(settings, _policy(policy, settings.policy_dir or PACKAGED), request, _out)
+    make(settings, policy_named(policy, settings), request, _out)
 
 
-def _require_extra() -> None:
+def require_extra() -> None:
+    """Refuse to go on without the libraries of the extra `evaluate`.
+
+    Raises:
+        SetupError: one of them is not installed.
+    """
     for module, name in (("sklearn", "scikit-learn"), ("matplotlib", "matplotlib")):
         if importlib.util.find_spec(module) is None:
-            raise SetupError(f"{name} is not installed. Run `pip install 'inwit[calibrate]'`.")
+            raise SetupError(f"{name} is not installed. Run `pip install 'inwit[evaluate]'`.")
 
 
-def _policy(name: str, folder: Path) -> Policy:
-    known = load_policies(folder)
+def policy_named(name: str, settings: Settings) -> Policy:
+    """One of the policies that a gateway with these settings would load."""
+    known = load_policies(settings.policy_dir or PACKAGED)
     if name not in known:
         raise typer.BadParameter(f"there are: {', '.join(sorted(known))}", param_hint="--policy")
     return known[name]

@@ -10,6 +10,7 @@ from inwit.cases import ActKind, Reviewer
 from inwit.console.filters import Name, Value, address, chosen, end_of, start_of
 from inwit.console.pages import ROOT
 from inwit.console.parts import ConsoleParts
+from inwit.console.people import choices_of
 from inwit.console.permissions import Permission, Visitor, require
 from inwit.ledger.audit_read import Act, Asked, acts
 
@@ -51,6 +52,7 @@ def router(parts: ConsoleParts) -> APIRouter:
             acts=[(act, facts_in_words(act)) for act in found.found],
             filters=filters,
             kinds=[(each.value, each.value.replace("_", " ")) for each in ActKind],
+            people=await choices_of(parts, visitor, filters.person),
             filtered=any(own.values()),
             start=address(AUDIT, **own) if before else None,
             next=address(AUDIT, **own, before=found.before) if found.before else None,

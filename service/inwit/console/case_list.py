@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from inwit.cases import Case, Reviewer
-from inwit.console.case_search import STATES, Search, case_seen, search
+from inwit.cases import Case, Reviewer, Ruling, RulingKind
+from inwit.console.case_search import STATES, Search, case_seen, decided, page
+from inwit.console.case_view import why_first
 from inwit.console.filters import (
     CATEGORIES,
     Language,
@@ -21,7 +23,7 @@ from inwit.console.filters import (
 from inwit.console.pages import ROOT
 from inwit.console.parts import ConsoleParts
 from inwit.console.permissions import Permission, Visitor, require
-from inwit.escalation.rank import reasons
+from inwit.escalation.desk_rules import DeskRules
 from inwit.types import Category, Severity
 
 LIST = f"{ROOT}/list"
@@ -33,9 +35,15 @@ _Visitor = Annotated[Visitor, Depends(require(Permission.SEE_QUEUE))]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A case in the list. `holders` hold it now; `free` says that this person can claim it."""
+    """A case in the list. `holders` hold it now; `free` says that this person can claim it.
+
+    `blind`: what the judges said of it is not told before this person's first verdict. `ruling` is
+    the one by which it ended.
+    """
 
     case: Case
+    blind: bool
+    ruling: RulingKind | None
     reasons: tuple[str, ...]
     holders: tuple[str, ...]
     mine: bool
@@ -72,14 +80,18 @@ def router(parts: ConsoleParts) -> APIRouter:
         wanted = _search(reviewer, filters, now)
         if after:
             visitor.seen(await parts.database.read(lambda each: case_seen(each, reviewer, after)))
-        found = await parts.database.read(lambda each: search(each, wanted, after, AT_ONCE + 1))
-        shown = found[:AT_ONCE]
-        more = shown[-1].id if len(found) > AT_ONCE else None
+        blind = partial(_blind, parts, reviewer)
+        shown, more = await parts.database.read(
+            lambda each: page(each, wanted, after, AT_ONCE, blind)
+        )
+        ends = await parts.database.read(lambda each: decided(each, shown))
         own = {name: str(getattr(filters, name)) for name in Filters.__slots__}
         return parts.pages.render(
             request,
             "list.html",
-            lines=[_line(visitor, case, now) for case in shown],
+            lines=[
+                _line(visitor, case, ends.get(case.id), now, blind=blind(case)) for case in shown
+            ],
             filters=filters,
             closed=STATES[wanted.state].closed,
             states=[(name, state.words) for name, state in STATES.items()],
@@ -111,7 +123,12 @@ def _search(reviewer: Reviewer, filters: Filters, now: datetime) -> Search:
     )
 
 
-def _line(visitor: Visitor, case: Case, now: datetime) -> Line:
+def _blind(parts: ConsoleParts, reviewer: Reviewer, case: Case) -> bool:
+    rules = DeskRules(blind_share=parts.settings.blind_share)
+    return case.state.open and rules.blind(reviewer, case)
+
+
+def _line(visitor: Visitor, case: Case, end: Ruling | None, now: datetime, *, blind: bool) -> Line:
     reviewer = visitor.account.reviewer
     holders = tuple(slot.reviewer or "" for slot in case.slots if slot.leased(now))
     own = [slot for slot in case.slots if slot.reviewer == reviewer.id]
@@ -120,7 +137,9 @@ def _line(visitor: Visitor, case: Case, now: datetime) -> Line:
     )
     return Line(
         case=case,
-        reasons=reasons(case, now) if case.state.open else (),
+        blind=blind,
+        ruling=end.kind if end is not None and visitor.may(Permission.SEE_CASE) else None,
+        reasons=why_first(case, now, blind=blind) if case.state.open else (),
         holders=holders,
         mine=reviewer.id in holders,
         free=free

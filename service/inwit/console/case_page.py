@@ -16,11 +16,12 @@ from inwit.console.case_view import ending, heading
 from inwit.console.pages import asked_by_htmx
 from inwit.console.parts import ConsoleParts
 from inwit.console.permissions import Permission, Visitor, require
+from inwit.console.refusals import noted
 from inwit.console.similar import Earlier, earlier_rulings
 from inwit.console.wishes import wishes_of
 from inwit.console.work import Work
 from inwit.errors import Conflict, Forbidden, InvalidField, InwitError
-from inwit.escalation.desk import Opened
+from inwit.escalation.desk_rules import Opened
 from inwit.ledger.case_files import case_file
 from inwit.ledger.outcomes import rulings_of
 
@@ -53,14 +54,21 @@ def _add_claiming(routes: APIRouter, parts: ConsoleParts, work: Work) -> None:
         request: Request, visitor: Claims, case_id: str, take_over: Annotated[str, Form()] = ""
     ) -> Response:
         case, over = await seen(parts, visitor, case_id), take_over == "yes"
-        reviewer = visitor.account.reviewer
-        asked = desk.claim(reviewer, case_id, new_token(), take_over=over)
+        asked = desk.claim(
+            visitor.account.reviewer,
+            case_id,
+            new_token(),
+            take_over=over,
+            covers=wishes_of(visitor.account).covers,
+            resumed=asked_by_htmx(request),  # by the page that shows what was revealed before
+        )
         return await _opened(request, parts, work, visitor, case, asked)
 
     @routes.post("/cases/{case_id}/again")
     async def again(request: Request, visitor: Claims, case_id: str, token: Token = "") -> Response:
         case = await seen(parts, visitor, case_id)
-        asked = desk.again(visitor.account.reviewer, case_id, token)
+        who, covers = visitor.account.reviewer, wishes_of(visitor.account).covers
+        asked = desk.again(who, case_id, token, covers=covers)
         return await _opened(request, parts, work, visitor, case, asked)
 
     @routes.post("/cases/{case_id}/first-verdict")
@@ -70,8 +78,8 @@ def _add_claiming(routes: APIRouter, parts: ConsoleParts, work: Work) -> None:
         case = await seen(parts, visitor, case_id)
         if kind not in _FIRST:
             raise InvalidField("Choose one of the three verdicts.")
-        reviewer = visitor.account.reviewer
-        asked = desk.first_verdict(reviewer, case_id, token, RulingKind(kind))
+        who, covers = visitor.account.reviewer, wishes_of(visitor.account).covers
+        asked = desk.first_verdict(who, case_id, token, RulingKind(kind), covers=covers)
         return await _opened(request, parts, work, visitor, case, asked)
 
     @routes.post("/cases/{case_id}/undo")
@@ -79,7 +87,8 @@ def _add_claiming(routes: APIRouter, parts: ConsoleParts, work: Work) -> None:
         request: Request, visitor: Rules, case_id: str, ruling: Annotated[str, Form()] = ""
     ) -> Response:
         case = await seen(parts, visitor, case_id)
-        asked = desk.undo(visitor.account.reviewer, case_id, ruling, new_token())
+        who, covers = visitor.account.reviewer, wishes_of(visitor.account).covers
+        asked = desk.undo(who, case_id, ruling, new_token(), covers=covers)
         return await _opened(request, parts, work, visitor, case, asked)
 
 
@@ -91,7 +100,8 @@ def _add_showing(routes: APIRouter, parts: ConsoleParts, work: Work) -> None:
         case = await seen(parts, visitor, case_id)
         if works_on(visitor, case):
             return await _door(request, parts, visitor, case)
-        file = await desk.look(visitor.account.reviewer, case_id)
+        covers = wishes_of(visitor.account).covers
+        file = await desk.look(visitor.account.reviewer, case_id, covers=covers)
         return await case_sheet.reading(request, parts, work, visitor, file)
 
     @routes.post("/cases/{case_id}/reveal/{part}")
@@ -105,7 +115,7 @@ def _add_showing(routes: APIRouter, parts: ConsoleParts, work: Work) -> None:
             return await in_place(request, parts, visitor, case_id, token, error)
         values: dict[str, Any] = {"case": case, "sheet": sheet, "editor": case_sheet.editor(sheet)}
         shown = await asyncio.to_thread(sheet.part, part)
-        await desk.reveal(visitor.account.reviewer, case_id, part)
+        await desk.reveal(visitor.account.reviewer, case_id, part, token)
         return parts.pages.render(request, "case_revealed.html", part=shown, **values)
 
     @routes.post("/cases/{case_id}/similar")
@@ -129,7 +139,7 @@ async def _sheet(
     """
     reviewer = visitor.account.reviewer
     if works_on(visitor, case):
-        opened = await work.desk.again(reviewer, case.id, token)
+        opened = await work.desk.held(reviewer, case.id, token)
         return await sheet_of(parts, visitor, opened, opened.file)
     file = await parts.database.read(lambda each: case_file(each, case.id, reviewer.id))
     return await sheet_of(parts, visitor, None, file)
@@ -152,7 +162,8 @@ async def _opened(
     except (Conflict, Forbidden) as error:
         if asked_by_htmx(request):
             return await in_place(request, parts, visitor, case.id, "", error)
-        return await _door(request, parts, visitor, case, problem=error)
+        problem = await noted(request, error)
+        return await _door(request, parts, visitor, case, problem=problem)
     if not asked_by_htmx(request):
         return await case_sheet.page(request, parts, work, visitor, opened)
     return parts.pages.render(
@@ -196,5 +207,4 @@ async def _door(
         ruled=bool(own),
         undo=next((each for each in own if each.takes_effect > now and case.state.open), None),
         now=now,
-        keys=wishes_of(visitor.account).keyboard,
     )

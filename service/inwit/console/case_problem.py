@@ -9,6 +9,7 @@ from inwit.cases import Case
 from inwit.console.case_sheet import seen
 from inwit.console.parts import ConsoleParts
 from inwit.console.permissions import OutOfSight, Visitor
+from inwit.console.refusals import noted
 from inwit.errors import BadRequest, Conflict, FieldError, InwitError
 from inwit.ledger.leases import token_hash
 
@@ -40,7 +41,8 @@ async def in_place(
     token: str,
     error: InwitError,
 ) -> Response:
-    """The fragment of a page that says it."""
+    """The fragment of a page that says it; what is refused is recorded."""
+    error = await noted(request, error)
     try:
         case = await seen(parts, visitor, case_id)
         way = way_on(case, visitor.account.id, token, error)

@@ -3,17 +3,20 @@
 A golden case is told to nobody but the reviewer whose copy it is, and to them as any other case.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from inwit.cases import Case, CaseState, Reviewer
+from inwit.cases import Case, CaseState, Reviewer, Ruling, RulingKind
 from inwit.console.filters import has_category
 from inwit.ledger.escalations import cases_of
-from inwit.ledger.tables import ESCALATIONS, SLOTS
+from inwit.ledger.outcomes import ruling_of
+from inwit.ledger.settling import conclusion
+from inwit.ledger.tables import ESCALATIONS, RULINGS, SLOTS
 
+_MOST_LOOKS = 20
 _COLUMNS = ESCALATIONS.c
 
 
@@ -75,6 +78,51 @@ def search(connection: sa.Connection, wanted: Search, after: str, most: int) -> 
         query = query.where(here < place if state.closed else here > place)
     order = (clock.desc(), _COLUMNS.id.desc()) if state.closed else (clock, _COLUMNS.id)
     return cases_of(connection, connection.execute(query.order_by(*order).limit(most)).all())
+
+
+def page(
+    connection: sa.Connection,
+    wanted: Search,
+    after: str,
+    most: int,
+    blind: Callable[[Case], bool],
+) -> tuple[list[Case], str | None]:
+    """At most so many cases, and the id after which to go on, where more may follow.
+
+    Cases that the reader is to see `blind` are left out where the search is by what judges said.
+    One look passes over so many of them, and no more.
+    """
+    told_apart = bool(wanted.severity or wanted.category)
+    shown: list[Case] = []
+    for _ in range(_MOST_LOOKS):
+        found = search(connection, wanted, after, most + 1)
+        for case in found[:most]:
+            after = case.id
+            if not (told_apart and blind(case)):
+                shown.append(case)
+            if len(shown) == most:
+                return shown, after if case is not found[-1] else None
+        if len(found) <= most:
+            return shown, None
+    return shown, after
+
+
+def decided(connection: sa.Connection, cases: Sequence[Case]) -> dict[str, Ruling]:
+    """The rulings by which cases ended, by case; none of golden copies that were escalated.
+
+    Any other case would be a senior's then, and never end so.
+    """
+    ids = [case.id for case in cases if case.state is CaseState.RESOLVED]
+    every: dict[str, list[Ruling]] = {name: [] for name in ids}
+    query = sa.select(RULINGS).where(RULINGS.c.escalation_id.in_(ids), RULINGS.c.counts == 1)
+    for row in connection.execute(query.order_by(RULINGS.c.time, RULINGS.c.slot)):
+        every[row.escalation_id].append(ruling_of(row))
+    ends = {case.id: conclusion(case, every.get(case.id, [])) for case in cases}
+    return {
+        name: end
+        for name, end in ends.items()
+        if isinstance(end, Ruling) and end.kind is not RulingKind.ESCALATE
+    }
 
 
 def case_seen(connection: sa.Connection, reader: Reviewer, case_id: str) -> Case | None:

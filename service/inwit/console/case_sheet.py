@@ -9,7 +9,7 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from inwit.cases import TOP_TIER, Case, CaseState, RulingKind
+from inwit.cases import TOP_TIER, Case, CaseState, RulingKind, Slot
 from inwit.console import case_view
 from inwit.console.case_view import CANDIDATE, CONVERSATION, REWRITE, RULINGS
 from inwit.console.parts import ConsoleParts
@@ -17,7 +17,7 @@ from inwit.console.permissions import OutOfSight, Permission, Visitor
 from inwit.console.said_before import Before, said_before
 from inwit.console.wishes import Wishes, wishes_of
 from inwit.console.work import Work
-from inwit.escalation.desk import Opened
+from inwit.escalation.desk_rules import Opened
 from inwit.ledger.case_files import CaseFile
 from inwit.ledger.escalations import cases_by_id
 
@@ -27,7 +27,7 @@ class Sheet:
     """A case before somebody. `open`: they hold it, and rule on it; else they read it.
 
     `others` are rulings that they may see: none of them while they are one of two who rule blind
-    of each other.
+    of each other. `slot` is theirs, where they hold the case.
     """
 
     file: CaseFile
@@ -35,7 +35,7 @@ class Sheet:
     now: datetime
     blind: bool
     open: bool
-    tier: int
+    slot: Slot | None
     others: tuple[Before, ...]
 
     @property
@@ -44,9 +44,14 @@ class Sheet:
         return self.file.case
 
     @property
-    def covered(self) -> bool:
-        """Whether its texts wait to be revealed."""
-        return self.wishes.covers(self.case.severity)
+    def tier(self) -> int:
+        """In which they rule; 0 where they do not."""
+        return self.slot.tier if self.slot else 0
+
+    def covered(self, part: str) -> bool:
+        """Whether a part waits to be revealed."""
+        shown = self.slot is not None and self.slot.showed(part)
+        return self.wishes.covers(self.case.severity) and not shown
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -58,8 +63,14 @@ class Sheet:
             found.append(RULINGS)
         return tuple(found)
 
+    def shown(self, name: str) -> Mapping[str, Any]:
+        """What the template of a part is given: nothing of its text while it is covered."""
+        if self.covered(name):
+            return {"name": name, "title": case_view.TITLES[name], "content": None}
+        return self.part(name)
+
     def part(self, name: str) -> Mapping[str, Any]:
-        """What the template of a part is given.
+        """The same, with its text.
 
         Raises:
             OutOfSight: it is no part of what this person sees now.
@@ -77,10 +88,6 @@ class Sheet:
             case _:
                 content = self.others
         return {"name": name, "title": case_view.TITLES[name], "content": content}
-
-    def covered_part(self, name: str) -> Mapping[str, Any]:
-        """The same, where it waits to be revealed: nothing of its text."""
-        return {"name": name, "title": case_view.TITLES[name], "content": None}
 
 
 async def seen(parts: ConsoleParts, visitor: Visitor, case_id: str) -> Case:
@@ -108,12 +115,13 @@ async def sheet_of(
 ) -> Sheet:
     """The sheet of a case that they hold (`opened`), or that they read."""
     case, account = file.case, visitor.account
-    own = next((each for each in case.slots if each.reviewer == account.id), None)
-    tier = own.tier if own else 0
+    slot = None
+    if opened is not None:
+        slot = next(each for each in case.slots if each.number == opened.lease.slot)
     only = None
     if opened is None:
         only = None if visitor.may(Permission.SEE_RULINGS) else account.id
-    reads = opened is None or tier >= TOP_TIER
+    reads = slot is None or slot.tier >= TOP_TIER
     others = await parts.database.read(lambda each: said_before(each, case, only)) if reads else []
     return Sheet(
         file=file,
@@ -121,7 +129,7 @@ async def sheet_of(
         now=datetime.now(UTC),
         blind=opened is not None and opened.blind,
         open=opened is not None,
-        tier=tier,
+        slot=slot,
         others=tuple(others),
     )
 
@@ -142,7 +150,6 @@ async def page(
         anew=False,
         oob=False,
         request_id=secrets.token_urlsafe(24),
-        keys=sheet.wishes.keyboard,
         **values,
     )
 
@@ -153,8 +160,7 @@ async def reading(
     """The page of a case that this person reads."""
     sheet = await sheet_of(parts, visitor, None, file)
     values = await asyncio.to_thread(_values, sheet, work)
-    keys = sheet.wishes.keyboard
-    return parts.pages.render(request, "case_read.html", token="", keys=keys, **values)
+    return parts.pages.render(request, "case_read.html", token="", **values)
 
 
 def editor(sheet: Sheet) -> Mapping[str, Any]:
@@ -175,19 +181,18 @@ def editor(sheet: Sheet) -> Mapping[str, Any]:
 def _values(sheet: Sheet, work: Work) -> dict[str, Any]:
     case, file = sheet.case, sheet.file
     policy = work.policies.current.get(case.policy.name)
-    show = sheet.covered_part if sheet.covered else sheet.part
     rule = policy.escalation if policy else None
     return {
         "case": case,
         "sheet": sheet,
-        "parts": [show(name) for name in sheet.parts],
+        "parts": [sheet.shown(name) for name in sheet.parts],
         "reasons": case_view.heading(case, sheet.now, blind=sheet.blind),
         "due_s": (case.due - sheet.now).total_seconds(),
         "caller": case_view.caller(file, sheet.now),
         "ending": case_view.ending(case),
         "clauses": case_view.clauses(case, policy),
         "choices": case_view.choices(case, policy),
-        "policy_changed": _changed(work, case),
+        "policy_changed": policy is None or policy.ref.digest != case.policy.digest,
         "kinds": [
             (kind.value, case_view.KINDS[kind]) for kind in case_view.kinds(file, sheet.tier)
         ],
@@ -195,16 +200,6 @@ def _values(sheet: Sheet, work: Work) -> dict[str, Any]:
         "reason_for": sorted(rule.reason_for) if rule else [],
         "clause_for": sorted(rule.clause_for) if rule else [],
         "editor": editor(sheet),
-        "editor_covered": sheet.covered,
+        "editor_covered": sheet.covered(case_view.best_part(file)),
         "closed": not case.state.open or case.state is CaseState.GOLDEN,
     }
-
-
-def _changed(work: Work, case: Case) -> bool:
-    """Whether the policy has changed since the case was held.
-
-    By the time too: golden copies keep an older digest, and nothing may tell them from others.
-    """
-    policy = work.policies.current.get(case.policy.name)
-    other = policy is None or policy.ref.digest != case.policy.digest
-    return other and case.opened < work.policies.loaded

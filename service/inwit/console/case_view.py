@@ -9,6 +9,7 @@ from inwit.cases import TOP_TIER, Case, CaseState, RulingKind
 from inwit.console.visible import Range, Run, occurrences, runs, typed
 from inwit.console.word_diff import differences
 from inwit.console.work import waits
+from inwit.decisions import RewriteOutcome
 from inwit.escalation.rank import reasons
 from inwit.ledger.case_files import CaseFile
 from inwit.policy.policy import Policy
@@ -31,6 +32,8 @@ KINDS = {
     RulingKind.BLOCK: "Block",
     RulingKind.ESCALATE: "Escalate to a senior",
 }
+
+_TEXTLESS = (RewriteOutcome.FAILED, RewriteOutcome.REFUSAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +101,15 @@ class Clause:
     action: str
 
 
-def heading(case: Case, now: datetime, *, blind: bool) -> tuple[str, ...]:
-    """Why it came first. Severity comes of the judges: it is not told before a verdict.
-
-    How long it waited is over, and would tell golden cases, which never wait, from others.
-    """
-    found = reasons(case, now)[:-1]
+def why_first(case: Case, now: datetime, *, blind: bool) -> tuple[str, ...]:
+    """Why it has its place. Severity comes of the judges: it is not told before a verdict."""
+    found = reasons(case, now)
     return found[1:] if blind else found
+
+
+def heading(case: Case, now: datetime, *, blind: bool) -> tuple[str, ...]:
+    """Why it came first, on its own page: without how long it waited, which is over."""
+    return why_first(case, now, blind=blind)[:-1]
 
 
 def caller(file: CaseFile, now: datetime) -> str:
@@ -243,8 +248,10 @@ def _answer(
 def _why(file: CaseFile, part: str) -> tuple[str, ...]:
     round_ = file.facts["rounds"][0 if part == CANDIDATE else -1]
     found = [words(reason) for reason in round_["reasons"]]
-    if part == REWRITE:
-        found = [f"this rewrite: {words(file.facts['rewrites'][-1])}", *found]
+    # The others are of attempts that brought no text: the rewrite shown is of the last that did.
+    shown = [each for each in file.facts["rewrites"] if each not in _TEXTLESS]
+    if part == REWRITE and shown:
+        found = [f"this rewrite: {words(shown[-1])}", *found]
     if round_["disagreement"]:
         found.append("the judges disagree")
     return tuple(found)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import AsyncGenerator, Iterable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -27,7 +28,8 @@ _Field = Annotated[str, Form(max_length=128)]
 _Day = Annotated[str, Form(max_length=10)]
 
 _USUAL = timedelta(days=30)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = frozenset("=+-@")
+_UNSEEN = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})  # Unicode's controls, formats and spaces
 
 
 class FileForm(StrEnum):
@@ -85,8 +87,13 @@ def router(parts: ConsoleParts) -> APIRouter:
 
 
 def harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(_FORMULA) or cell.lstrip()[:1] in _FORMULA[:4] else cell
+    """A cell that no spreadsheet takes for a formula.
+
+    Some of them look past what does not show, and take wide signs for the plain ones.
+    """
+    seen = next((each for each in cell if unicodedata.category(each) not in _UNSEEN), "")
+    plain = unicodedata.normalize("NFKC", seen)[:1]
+    return f"'{cell}" if plain in _FORMULA or cell.startswith(("\t", "\r", "\n")) else cell
 
 
 def csv_lines(columns: Iterable[str], rows: Iterable[Row]) -> str:

@@ -11,15 +11,14 @@ from inwit.cases import Case
 from inwit.console import case_sheet
 from inwit.console.account_rows import Actor, Through
 from inwit.console.case_page import Claims, new_token
-from inwit.console.case_view import heading
-from inwit.console.pages import ROOT
+from inwit.console.case_view import heading, why_first
+from inwit.console.pages import ROOT, SAVED
 from inwit.console.parts import ConsoleParts
 from inwit.console.permissions import Permission, Visitor, require
 from inwit.console.sign_in import redirect
 from inwit.console.wishes import COMMANDS, NEVER, checked_cover, checked_keys, wishes_of
 from inwit.console.work import Work, first_ones, lanes, own_cases, own_day
 from inwit.errors import InvalidField, InwitError, QueueDown
-from inwit.escalation.rank import reasons
 from inwit.types import Severity
 
 WISHES = f"{ROOT}/reviewing"
@@ -36,16 +35,20 @@ def router(parts: ConsoleParts, work: Work) -> APIRouter:
         return await _home(request, parts, work, visitor)
 
     @routes.post("/next")
-    async def next_case(request: Request, visitor: Claims) -> Response:
-        reviewer = visitor.account.reviewer
+    async def next_case(
+        request: Request, visitor: Claims, another: Annotated[str, Form(max_length=8)] = ""
+    ) -> Response:
+        reviewer, covers = visitor.account.reviewer, wishes_of(visitor.account).covers
+        own = await own_cases(parts.database, reviewer)
+        if own and another != "yes":
+            return parts.pages.render(request, "next_open.html", own=_told(own))
         try:
-            opened = await work.desk.next(reviewer, new_token(), uuid.uuid4().hex)
+            opened = await work.desk.next(reviewer, new_token(), uuid.uuid4().hex, covers=covers)
         except QueueDown as error:
             return await _home(request, parts, work, visitor, problem=error)
         if opened is None:
-            keys = wishes_of(visitor.account).keyboard
             day = await own_day(parts.database, reviewer)
-            return parts.pages.render(request, "next_none.html", keys=keys, day=day)
+            return parts.pages.render(request, "next_none.html", day=day)
         return await case_sheet.page(request, parts, work, visitor, opened)
 
     @routes.get("/reviewing")
@@ -70,7 +73,7 @@ def router(parts: ConsoleParts, work: Work) -> APIRouter:
             return _wishes(request, parts, visitor, problem=error)
         account = visitor.account.id
         await parts.accounts.prefer(account, wanted, Actor(account, Through.CONSOLE))
-        return redirect(WISHES)
+        return redirect(f"{WISHES}?{SAVED}")
 
     return routes
 
@@ -88,6 +91,7 @@ async def _home(
     first: Sequence[Case] = ()
     if visitor.may(Permission.CLAIM):
         first = await first_ones(database, reviewer)
+    blind = work.desk.rules.blind
     own = await own_cases(database, reviewer)
     day = await own_day(database, reviewer)
     budget = work.desk.rules.budget or {}
@@ -97,12 +101,17 @@ async def _home(
         status=problem.status if problem else 200,
         problem=problem,
         lanes=await lanes(database, work.sweeper, reviewer),
-        first=[(case, reasons(case, now)) for case in first],
-        own=[(case, heading(case, now, blind=True)) for case in own],
+        first=[(case, why_first(case, now, blind=blind(reviewer, case))) for case in first],
+        own=_told(own),
         day=day,
         seen=[(each.value, day.shown.get(each, 0), budget.get(each)) for each in Severity],
-        keys=wishes_of(visitor.account).keyboard,
     )
+
+
+def _told(own: Sequence[Case]) -> list[tuple[Case, tuple[str, ...]]]:
+    """One's own open cases, with what may be said of each before it is shown again."""
+    now = datetime.now(UTC)
+    return [(case, heading(case, now, blind=True)) for case in own]
 
 
 def _wishes(
@@ -120,5 +129,4 @@ def _wishes(
         never=NEVER,
         problem=problem,
         problems=problems,
-        keys=wishes.keyboard,
     )

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 
 from inwit.console.account_rows import Account, Actor, Through
 from inwit.console.attempts import NotSignedIn
-from inwit.console.pages import ROOT
+from inwit.console.pages import ROOT, SAVED
 from inwit.console.parts import ConsoleParts
 from inwit.console.passwords import check_new
 from inwit.console.permissions import Permission, Visitor, require
 from inwit.console.sign_in import SIGN_IN, redirect, signed_in
-from inwit.errors import InvalidField
+from inwit.errors import InvalidField, RateLimited
 from inwit.policy.taxonomy import TAXONOMY
 from inwit.types import Category
 
@@ -40,7 +40,7 @@ def router(parts: ConsoleParts) -> APIRouter:
             lambda reviewer: replace(reviewer, opted_out=chosen),
             _oneself(visitor),
         )
-        return redirect(ACCOUNT)
+        return redirect(f"{ACCOUNT}?{SAVED}")
 
     @routes.post("/account/password")
     async def change_password(
@@ -56,14 +56,14 @@ def router(parts: ConsoleParts) -> APIRouter:
             if password != again:
                 raise InvalidField("The two new passwords are not the same.")
             await parts.attempts.sign_in(account.name, current, address)
-        except InvalidField as error:
+        except (InvalidField, RateLimited) as error:
             return _page(request, parts, account, problem=error.detail, status=error.status)
         except NotSignedIn as error:
             problem = "The password that you have now is another one; nothing was changed."
             return _page(request, parts, account, problem=problem, status=error.status)
         hashed = await parts.passwords.hash(password)
         changed = await parts.accounts.set_password(account.id, hashed, _oneself(visitor))
-        return await signed_in(request, parts, visitor, changed, ACCOUNT)
+        return await signed_in(request, parts, visitor, changed, f"{ACCOUNT}?{SAVED}")
 
     @routes.post("/account/end-sessions")
     async def end_sessions(visitor: _Visitor) -> Response:

@@ -21,6 +21,7 @@ from inwit.console.filters import (
 )
 from inwit.console.pages import ROOT
 from inwit.console.parts import ConsoleParts
+from inwit.console.people import choices_of
 from inwit.console.permissions import OutOfSight, Permission, Visitor, require
 from inwit.ledger.escalations import aware, maybe
 from inwit.ledger.tables import ESCALATIONS, RULINGS
@@ -99,6 +100,7 @@ def router(parts: ConsoleParts) -> APIRouter:
             kinds=[(each.value, each.value.replace("_", " ")) for each in RulingKind],
             days=[(each, f"{each} days") for each in _DAYS],
             choices=await choices(parts.database, visitor.account.reviewer),
+            people=await choices_of(parts, visitor, filters.person),
         )
 
     return routes

@@ -12,12 +12,14 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from inwit.console.csrf import token_of
+from inwit.console.wishes import wishes_of
 
 if TYPE_CHECKING:
     from inwit.console.permissions import Visitor
 
 ROOT = "/console"
 HOME = f"{ROOT}/"
+SAVED = "saved=yes"  # in the address to which a form leads that was kept
 STATIC_FILES = Path(__file__).parent / "static"
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -73,7 +75,7 @@ class Pages:
         """A page, or a fragment of one.
 
         Every template knows `visitor` (None when signed out), `may("permission")`, `csrf_token`,
-        `navigation`, `here` (the path), `root` and `static("file")`.
+        `navigation`, `here` (the path), `root`, `keys`, `saved` and `static("file")`.
         """
         visitor: Visitor | None = getattr(request.state, "visitor", None)
         held = visitor.permissions if visitor else frozenset[str]()
@@ -83,6 +85,8 @@ class Pages:
             "csrf_token": token_of(visitor.session.csrf) if visitor else "",
             "navigation": [link for link in NAVIGATION if link.permission in held],
             "here": request.url.path,
+            "keys": wishes_of(visitor.account).keyboard(held) if visitor else None,
+            "saved": SAVED in request.url.query,
             **values,
         }
         text = self.environment.get_template(template).render(context)

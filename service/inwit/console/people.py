@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from inwit.cases import Reviewer, Role
 from inwit.console.account_rows import Account, Actor, Through
 from inwit.console.filters import CATEGORIES
-from inwit.console.pages import ROOT
+from inwit.console.pages import ROOT, SAVED
 from inwit.console.parts import ConsoleParts
 from inwit.console.permissions import Permission, Visitor, require
 from inwit.console.sign_in import redirect
@@ -89,7 +89,7 @@ def _add_changing(routes: APIRouter, parts: ConsoleParts) -> None:
             await parts.accounts.change(account.id, edit, _actor(visitor))
         except InvalidField as error:
             return _person(request, parts, visitor, account, problem=error, wanted=wanted)
-        return redirect(f"{PEOPLE}/{account.id}")
+        return redirect(f"{PEOPLE}/{account.id}?{SAVED}")
 
     @routes.post("/people/{account_id}/disabled")
     async def disable(
@@ -111,6 +111,25 @@ def shows(viewer: Reviewer, person: Reviewer) -> bool:
     return viewer.id == person.id or (
         _within(viewer.tenants, person.tenants) and _within(viewer.policies, person.policies)
     )
+
+
+async def choices_of(parts: ConsoleParts, visitor: Visitor, chosen: str) -> list[tuple[str, str]]:
+    """The people whom somebody can choose in a filter: by name for who may see names.
+
+    With `chosen`, the pseudonym that stands in the address, whoever it is: nothing is told of them.
+
+    Raises:
+        LedgerError: the database failed.
+    """
+    named, viewer = visitor.may(Permission.SEE_PEOPLE), visitor.account.reviewer
+    found = {
+        each.id: each.name if named else each.id
+        for each in await parts.accounts.list()
+        if shows(viewer, each.reviewer)
+    }
+    if chosen:
+        found.setdefault(chosen, chosen)
+    return sorted(found.items(), key=lambda each: each[1].casefold())
 
 
 def _within(own: frozenset[str], others: frozenset[str]) -> bool:

@@ -1,6 +1,7 @@
 """Signing in by a password, and out. sign_in_by_provider.py has the other way."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request, Response
@@ -10,13 +11,14 @@ from inwit.cases import ActKind
 from inwit.console import cookies, csrf
 from inwit.console.account_rows import Account, act
 from inwit.console.attempts import NotSignedIn
-from inwit.console.pages import HOME, ROOT
+from inwit.console.pages import HOME, ROOT, SAVED
 from inwit.console.parts import ConsoleParts
 from inwit.console.permissions import Open, Permission, Visitor, require
+from inwit.errors import InwitError, RateLimited
 
 SIGN_IN = f"{ROOT}/sign-in"
 
-_PATH = re.compile(r"/console/[A-Za-z0-9_\-/]{0,200}")
+_PATH = re.compile(rf"/console/[A-Za-z0-9_\-/]{{0,200}}(\?{SAVED})?")
 _LONGEST_FIELD = 1024
 
 _Field = Annotated[str, Form(max_length=_LONGEST_FIELD)]
@@ -46,8 +48,8 @@ def router(parts: ConsoleParts) -> APIRouter:
         address = request.client.host if request.client else ""
         try:
             account = await parts.attempts.sign_in(name, password, address)
-        except NotSignedIn as error:
-            return _form(request, parts, next, problem=error.detail, name=name, status=error.status)
+        except (NotSignedIn, RateLimited) as error:
+            return _form(request, parts, next, problem=error, name=name)
         return await signed_in(request, parts, visitor, account, next)
 
     @routes.post("/sign-out")
@@ -67,6 +69,12 @@ def router(parts: ConsoleParts) -> APIRouter:
 def redirect(address: str) -> RedirectResponse:
     """Where to go on, by GET."""
     return RedirectResponse(address, 303)
+
+
+def after(problem: InwitError | None) -> Mapping[str, str]:
+    """The header that says when to try again, where the problem does."""
+    wait_s = problem.retry_after if problem else None
+    return {} if wait_s is None else {"retry-after": str(wait_s)}
 
 
 def local(path: str) -> str:
@@ -92,9 +100,8 @@ def _form(
     parts: ConsoleParts,
     next_path: str,
     *,
-    problem: str = "",
+    problem: InwitError | None = None,
     name: str = "",
-    status: int = 200,
 ) -> Response:
     request.state.visitor = None  # the page is for somebody else
     public = parts.settings.console_url
@@ -102,11 +109,12 @@ def _form(
     page = parts.pages.render(
         request,
         "sign_in.html",
-        status=status,
+        status=problem.status if problem else 200,
+        headers=after(problem),
         csrf_token=csrf.token_of(visit),
         next=local(next_path),
         name=name,
-        problem=problem,
+        problem=problem.detail if problem else "",
         by_provider=parts.provider is not None,
     )
     cookies.set_visit(request, page, public, visit)

@@ -11,7 +11,6 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from inwit.cases import ActKind
 from inwit.console import (
     agreement_page,
     audit,
@@ -24,12 +23,12 @@ from inwit.console import (
     sign_in,
     sign_in_by_provider,
 )
-from inwit.console.account_rows import act
 from inwit.console.headers import Guarded
 from inwit.console.pages import HOME, ROOT, STATIC_FILES, asked_by_htmx
 from inwit.console.parts import ConsoleParts
-from inwit.console.permissions import OutOfSight, SignedOut, parts_of
-from inwit.errors import Forbidden, InvalidField, InwitError, MethodNotAllowed, NotFound
+from inwit.console.permissions import SignedOut, parts_of
+from inwit.console.refusals import noted
+from inwit.errors import InvalidField, InwitError, MethodNotAllowed, NotFound
 
 log = structlog.get_logger()
 
@@ -82,12 +81,7 @@ async def _on_inwit_error(request: Request, error: Exception) -> Response:
     write("console_refused", kind=error.kind, status=error.status, why=why)
     if isinstance(error, SignedOut):
         return _to_sign_in(request)
-    if isinstance(error, Forbidden | OutOfSight):
-        try:
-            await _record(request, error)
-        except InwitError as worse:  # refused all the same
-            error = worse
-    return _problem(request, error)
+    return _problem(request, await noted(request, error))
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -112,12 +106,16 @@ async def _on_bug(request: Request, error: Exception) -> Response:
 
 
 def _problem(request: Request, error: InwitError) -> Response:
-    headers = {"retry-after": str(error.retry_after)} if error.retry_after is not None else {}
     template = "problem_fragment.html" if asked_by_htmx(request) else "problem.html"
     pages = parts_of(request).pages
     request_id = request.scope.get("inwit.request_id", "")
     return pages.render(
-        request, template, status=error.status, headers=headers, error=error, request_id=request_id
+        request,
+        template,
+        status=error.status,
+        headers=sign_in.after(error),
+        error=error,
+        request_id=request_id,
     )
 
 
@@ -131,19 +129,6 @@ def _to_sign_in(request: Request) -> Response:
     if "text/event-stream" in request.headers.get("accept", ""):
         return Response(status_code=401)
     return RedirectResponse(address, 303)
-
-
-async def _record(request: Request, error: InwitError) -> None:
-    """Who is refused something while signed in is in the ledger."""
-    visitor = getattr(request.state, "visitor", None)
-    if visitor is None:
-        return
-    route = getattr(request.scope.get("route"), "path", "other")
-    facts = {"route": route, "why": error.kind}
-    account_id: str = visitor.account.id
-    await parts_of(request).ledger.write(
-        lambda transaction: act(transaction, ActKind.REFUSED, account_id, facts)
-    )
 
 
 async def _to_home(scope: Scope, receive: Receive, send: Send) -> None:

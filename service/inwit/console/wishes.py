@@ -1,6 +1,6 @@
 """What people wish for in their work here: keys, and from which severity on text is covered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +39,13 @@ KEYS: Mapping[str, str] = {
     "undo": "u",
     "skip": "s",
 }
+# The permission without which a command does nothing; the others need to claim.
+_NEEDED: Mapping[str, str] = {
+    "help": "own_account",
+    "part_down": "see_case",
+    "part_up": "see_case",
+    "reveal": "see_case",
+}
 NEVER = "never"
 COVER_FROM = Severity.HIGH
 
@@ -63,10 +70,13 @@ class Wishes:
         """Whether the texts of such a case are covered until they are revealed."""
         return self.cover_from is not None and severity.rank >= self.cover_from.rank
 
-    @property
-    def keyboard(self) -> Keyboard:
-        """Their keys; none where they are off."""
-        keys: Mapping[str, str] = self.keys if self.keys_on else {}
+    def keyboard(self, permissions: Container[str]) -> Keyboard:
+        """Their keys for what they may do; none where they are off."""
+        keys = {
+            command: key
+            for command, key in self.keys.items()
+            if self.keys_on and _NEEDED.get(command, "claim") in permissions
+        }
         rows = [(keys[command], words) for command, words in COMMANDS.items() if command in keys]
         return Keyboard({key: command for command, key in keys.items()}, rows)
 

@@ -160,6 +160,7 @@ def _held(connection: sa.Connection, reviewer: str) -> list[Case]:
     query = (
         sa.select(ESCALATIONS)
         .where(ESCALATIONS.c.id.in_(sa.select(SLOTS.c.escalation_id).where(mine)))
+        .where(ESCALATIONS.c.closed.is_(None))
         .order_by(ESCALATIONS.c.due)
         .limit(_MOST_OWN)
     )

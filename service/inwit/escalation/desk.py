@@ -6,7 +6,6 @@ queue in Redis is told afterwards, and catches up by itself where that fails.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -22,7 +21,7 @@ from inwit.errors import (
     NotFound,
     QueueDown,
 )
-from inwit.escalation.desk_rules import DeskRules, check_text, check_words
+from inwit.escalation.desk_rules import DeskRules, Opened, check_text, check_words
 from inwit.escalation.edits import EditJudge
 from inwit.escalation.index import Index
 from inwit.escalation.queue import Picked, Queue
@@ -31,6 +30,7 @@ from inwit.ledger import golden, leases, reviewing, rulings
 from inwit.ledger.case_files import CaseFile, Wanted, case_file, listed
 from inwit.ledger.database import Database
 from inwit.ledger.escalations import case_of, cases_by_id, cases_of, no_such_case, set_aside
+from inwit.ledger.reviewing import Covers, nothing
 from inwit.ledger.rulings import Said
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.transaction import Transaction
@@ -42,17 +42,12 @@ _TRIES = 32  # where the queue picks what the database does not give
 _GRACE_S = 5.0  # by which a lease is longer in the queue than in the database, which decides
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A case on somebody's desk. `blind`: a first verdict is due before scores and rewrite show."""
-
-    file: CaseFile
-    lease: Lease
-    blind: bool
-
-
 class Desk:
-    """What reviewers do."""
+    """What reviewers do.
+
+    `covers` says of which severities the texts are covered until they are revealed: what is not
+    covered counts in the day's dose when it is given out, the rest once a part is revealed.
+    """
 
     def __init__(
         self,
@@ -72,7 +67,9 @@ class Desk:
         self._policies = policies
         self.rules = rules
 
-    async def next(self, reviewer: Reviewer, token: str, request_id: str) -> Opened | None:
+    async def next(
+        self, reviewer: Reviewer, token: str, request_id: str, *, covers: Covers = nothing
+    ) -> Opened | None:
         """Give a reviewer the case that is first for them, under a lease; None where none is.
 
         Raises:
@@ -82,7 +79,7 @@ class Desk:
         if worst is None:
             return None
         if drawn := await self._draw_golden(reviewer, token, request_id, worst):
-            return await self._open(reviewer, drawn)
+            return await self._open(reviewer, drawn, covers)
         tenants = sorted(reviewer.tenants) or await self._index.tenants()
         for number in range(_TRIES):  # each mends what it found wrong
             picked = await self._queue.claim(
@@ -96,7 +93,8 @@ class Desk:
             if picked is None:
                 return None
             try:
-                return await self.claim(reviewer, picked.case_id, token, slot=picked.slot)
+                case_id, slot = picked.case_id, picked.slot
+                return await self.claim(reviewer, case_id, token, slot=slot, covers=covers)
             except (Conflict, Forbidden, NotFound, Gone):
                 await self._tell_again(picked, token)
         raise QueueDown("The queue is far behind the ledger, and is being mended. Ask again.")
@@ -109,8 +107,10 @@ class Desk:
         *,
         slot: int | None = None,
         take_over: bool = False,
+        covers: Covers = nothing,
+        resumed: bool = False,
     ) -> Opened:
-        """Give a reviewer the case that they name.
+        """Give a reviewer the case that they name. `resumed`: into a page that shows it already.
 
         Raises:
             NotFound: no such case, or not for their eyes.
@@ -120,8 +120,6 @@ class Desk:
         """
 
         def steps(transaction: Transaction) -> tuple[CaseFile, Lease]:
-            before, _ = case_of(transaction.connection, case_id)
-            again = leases.lease_of(before, reviewer.id, token, transaction.now)
             _, lease = leases.claim(
                 transaction,
                 case_id,
@@ -131,8 +129,7 @@ class Desk:
                 slot=slot,
                 take_over=take_over,
             )
-            if again is None:
-                reviewing.expose(transaction, reviewer.id, before.severity)
+            reviewing.opened(transaction, case_id, reviewer, token, covers, resumed=resumed)
             return case_file(transaction.connection, case_id, reviewer.id), lease
 
         try:
@@ -152,7 +149,9 @@ class Desk:
 
         return await self._database.read(work)
 
-    async def again(self, reviewer: Reviewer, case_id: str, token: str) -> Opened:
+    async def again(
+        self, reviewer: Reviewer, case_id: str, token: str, *, covers: Covers = nothing
+    ) -> Opened:
         """The case that this token holds, as it is now, with its lease renewed.
 
         Raises:
@@ -160,26 +159,34 @@ class Desk:
             Conflict: the lease is over.
         """
         lease = await self.renew(reviewer, case_id, token)
-        return await self._open(reviewer, lease)
+        return await self._open(reviewer, lease, covers)
 
-    async def look(self, reviewer: Reviewer, case_id: str) -> CaseFile:
+    async def held(self, reviewer: Reviewer, case_id: str, token: str) -> Opened:
+        """The same, for a piece of a page that shows the case already."""
+        return await self._opened(reviewer, await self.renew(reviewer, case_id, token))
+
+    async def look(self, reviewer: Reviewer, case_id: str, *, covers: Covers = nothing) -> CaseFile:
         """Read a case without claiming it. That is recorded.
 
         Raises:
             NotFound: no such case, or not for their eyes.
             Forbidden: it is worse, or of another kind, than what they are shown.
         """
-        await self._ledger.write(lambda each: reviewing.looked(each, case_id, reviewer))
+        await self._ledger.write(lambda each: reviewing.looked(each, case_id, reviewer, covers))
         return await self._file(reviewer, case_id)
 
-    async def reveal(self, reviewer: Reviewer, case_id: str, part: str) -> None:
-        """Record that a masked part was uncovered, and count it in the day's dose.
+    async def reveal(self, reviewer: Reviewer, case_id: str, part: str, token: str = "") -> None:
+        """Record that a masked part was uncovered, and count the case in the day's dose.
+
+        It stays uncovered while they hold the case by this token.
 
         Raises:
             NotFound: no such case, or not for their eyes.
             Forbidden: it is worse, or of another kind, than what they are shown.
         """
-        await self._ledger.write(lambda each: reviewing.revealed(each, case_id, reviewer, part))
+        await self._ledger.write(
+            lambda each: reviewing.revealed(each, case_id, reviewer, part, token)
+        )
 
     async def renew(self, reviewer: Reviewer, case_id: str, token: str) -> Lease:
         """Hold on to a case.
@@ -216,6 +223,7 @@ class Desk:
 
         Raises:
             NotFound: no such case, or not for their eyes.
+            Conflict: it is closed, or they neither hold it nor did so before.
             InvalidField: it is too long, or not text.
         """
         check_text(text)
@@ -248,7 +256,13 @@ class Desk:
         return {"digest": digest, **review}
 
     async def first_verdict(
-        self, reviewer: Reviewer, case_id: str, token: str, kind: RulingKind
+        self,
+        reviewer: Reviewer,
+        case_id: str,
+        token: str,
+        kind: RulingKind,
+        *,
+        covers: Covers = nothing,
     ) -> Opened:
         """Take what a reviewer says before the scores and the rewrite show; then show them.
 
@@ -259,7 +273,7 @@ class Desk:
         await self._ledger.write(
             lambda each: reviewing.first_verdict(each, case_id, reviewer.id, token, kind)
         )
-        return await self.again(reviewer, case_id, token)
+        return await self.again(reviewer, case_id, token, covers=covers)
 
     async def rule(self, reviewer: Reviewer, said: Said) -> tuple[Ruling, Case]:
         """Take a ruling.
@@ -267,7 +281,8 @@ class Desk:
         Raises:
             NotFound: no such case.
             Conflict: the lease is over, or something is not as the reviewer saw it.
-            InvalidField: a ruling that this case cannot have, or one without what it needs.
+            InvalidField: a ruling that this case cannot have, or one without what it needs; or it
+                releases a text that they were not shown.
         """
         case = await self._case(reviewer, said.case_id)
         rule = self._rule_of(case)
@@ -276,9 +291,10 @@ class Desk:
         blind = self.rules.blind(reviewer, case)
 
         def steps(transaction: Transaction) -> tuple[Ruling, Case, bool]:
+            reviewing.check_shown(
+                transaction, said.case_id, reviewer.id, said.token, said.kind, blind=blind
+            )
             ruling, after = rulings.rule(transaction, said)
-            if blind and ruling.counts:
-                raise Conflict("Give your first verdict before you rule.")
             return ruling, after, ruling.time == transaction.now
 
         ruling, case, fresh = await self._ledger.write(steps)
@@ -287,7 +303,15 @@ class Desk:
         await self._index.tell([case])
         return ruling, case
 
-    async def undo(self, reviewer: Reviewer, case_id: str, ruling_id: str, token: str) -> Opened:
+    async def undo(
+        self,
+        reviewer: Reviewer,
+        case_id: str,
+        ruling_id: str,
+        token: str,
+        *,
+        covers: Covers = nothing,
+    ) -> Opened:
         """Take a ruling back before it takes effect; the case is the reviewer's again.
 
         Raises:
@@ -300,7 +324,7 @@ class Desk:
             )
         )
         await self._index.tell([case])
-        return await self.again(reviewer, case_id, token)
+        return await self.again(reviewer, case_id, token, covers=covers)
 
     async def _draw_golden(
         self, reviewer: Reviewer, token: str, request_id: str, worst: Severity
@@ -308,20 +332,21 @@ class Desk:
         """A golden copy for some requests."""
         if not self.rules.golden(reviewer, request_id):
             return None
+        lease_s = self.rules.lease_s
+        in_force = {name: policy.ref for name, policy in self._policies.current.items()}
+        found = await self._ledger.write(
+            lambda each: golden.next_golden(each, reviewer, token, lease_s, worst, in_force)
+        )
+        return found[1] if found else None
 
-        def steps(transaction: Transaction) -> Lease | None:
-            lease_s = self.rules.lease_s
-            found = golden.next_golden(transaction, reviewer, token, lease_s, worst)
-            if found is None:
-                return None
-            case, lease = found
-            if case.claimed_first == transaction.now:
-                reviewing.expose(transaction, reviewer.id, case.severity)
-            return lease
+    async def _open(self, reviewer: Reviewer, lease: Lease, covers: Covers) -> Opened:
+        case_id, token = lease.case_id, lease.token
+        await self._ledger.write(
+            lambda each: reviewing.opened(each, case_id, reviewer, token, covers)
+        )
+        return await self._opened(reviewer, lease)
 
-        return await self._ledger.write(steps)
-
-    async def _open(self, reviewer: Reviewer, lease: Lease) -> Opened:
+    async def _opened(self, reviewer: Reviewer, lease: Lease) -> Opened:
         file = await self._file(reviewer, lease.case_id)
         return Opened(file, lease, self.rules.blind(reviewer, file.case))
 

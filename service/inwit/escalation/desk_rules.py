@@ -3,14 +3,24 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from inwit.cases import Case, Reviewer
+from inwit.cases import Case, Lease, Reviewer
 from inwit.errors import FieldError, InvalidField
+from inwit.ledger.case_files import CaseFile
 from inwit.ledger.rulings import Said
 from inwit.policy.policy import EscalationRule
 from inwit.types import Severity, digest_of
 
 _LONGEST_TEXT = 100_000
 _NO_BUDGET = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A case on somebody's desk. `blind`: a first verdict is due before scores and rewrite show."""
+
+    file: CaseFile
+    lease: Lease
+    blind: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from inwit.errors import InvalidField
+from inwit.decisions import Round
+from inwit.errors import InvalidField, UnknownModel
 from inwit.ledger.case_files import CaseFile
 from inwit.pipeline.pipeline import Pipeline
 from inwit.types import Action, Call, Candidate, Principal
@@ -14,6 +15,8 @@ class EditJudge(Protocol):
 
     async def judge(self, file: CaseFile, text: str) -> Mapping[str, Any]:
         """What the judges say, as JSON; `passed` where nothing speaks against its release.
+
+        `model` is the one that judged; `instead_of` the case's own, where it is served no more.
 
         Raises:
             InwitError: they cannot be asked.
@@ -30,18 +33,21 @@ class PipelineJudge:
     async def judge(self, file: CaseFile, text: str) -> Mapping[str, Any]:
         """Ask the conscience, and the classifier too: a person wrote it, so neither has seen it.
 
+        The model that is served by now judges where the case's own is gone: cases outlive it.
+
         Raises:
             InvalidField: the case's policy is not in force any more.
             InwitError: the judges cannot be asked.
         """
-        policy = file.case.policy.name
-        principal = Principal(file.terms.key_id, file.case.tenant, (policy,), frozenset())
-        call = Call(principal, file.messages, policy=policy, model=file.facts["model"])
+        own = str(file.facts["model"])
         try:
-            round_ = await self._pipeline.look_over(call, Candidate(text, file.facts["model"]))
+            try:
+                round_ = await self._look_over(file, text, own)
+            except UnknownModel:
+                round_ = await self._look_over(file, text, None)
         except InvalidField as error:
             raise InvalidField(f"This text cannot be judged now: {error.detail}") from error
-        decision = round_.decision
+        decision, model = round_.decision, round_.candidate.model
         return {
             "passed": decision.action is Action.ALLOW and decision.reviewed,
             "action": decision.action.value,
@@ -51,4 +57,12 @@ class PipelineJudge:
                 {"judge": each.judge, "outcome": each.outcome, "risk": each.risk}
                 for each in decision.verdicts
             ],
+            "model": model,
+            "instead_of": own if model != own else None,
         }
+
+    async def _look_over(self, file: CaseFile, text: str, model: str | None) -> Round:
+        policy = file.case.policy.name
+        principal = Principal(file.terms.key_id, file.case.tenant, (policy,), frozenset())
+        call = Call(principal, file.messages, policy=policy, model=model)
+        return await self._pipeline.look_over(call, Candidate(text, model or ""))

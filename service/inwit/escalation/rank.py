@@ -43,7 +43,7 @@ def reasons(case: Case, now: datetime) -> tuple[str, ...]:
         words.append("caller is waiting")
     left = case.due - now
     words.append(f"due in {_span(left)}" if left > timedelta(0) else f"overdue by {_span(-left)}")
-    words.append(f"waits since {_span(max(now - case.opened, timedelta(0)))}")
+    words.append(f"has waited {_span(max(now - case.opened, timedelta(0)))}")
     return tuple(words)
 
 

@@ -12,7 +12,7 @@ from inwit.evaluation.samples import Sample
 from inwit.pipeline.conscience import Conscience
 from inwit.pipeline.exchange import exchange_for
 from inwit.policy.policy import ReviewSpec
-from inwit.types import Candidate, Fault, Verdict
+from inwit.types import Fault, Verdict
 
 # Longer than serving allows: nobody waits, and a slow verdict is as good as a quick one.
 _TIMEOUT_S = 120.0
@@ -89,6 +89,5 @@ async def ask_all(
 
 
 async def _ask(conscience: Conscience, review: ReviewSpec, sample: Sample, model: str) -> Verdict:
-    candidate = Candidate(sample.response, model)
-    exchange = exchange_for(sample.conversation, candidate, _TENANT)
+    exchange = exchange_for(sample.conversation, sample.candidate(model), _TENANT)
     return await conscience.judge(review, exchange, model, _TIMEOUT_S)

@@ -19,10 +19,12 @@ from inwit.config import Settings
 from inwit.errors import SetupError
 from inwit.evaluation.asking import ask_all, served_model
 from inwit.evaluation.fitting import Making, check_counts, check_signal, fit, make_calibration
-from inwit.evaluation.metrics import Observations, measure_auroc
-from inwit.evaluation.reliability import Bin, bin_table, draw, reliability
+from inwit.evaluation.reliability import bin_table, draw
 from inwit.evaluation.samples import Sample, Samples, choose, read_samples
 from inwit.evaluation.scores import Score, Scores, open_scores, scored_model
+from inwit.evaluation.statistics.calibration_error import Bin, reliability
+from inwit.evaluation.statistics.observations import Observations
+from inwit.evaluation.statistics.ranking import measure_auroc
 from inwit.policy.calibration import (
     Calibration,
     Fingerprint,

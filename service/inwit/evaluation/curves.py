@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from inwit.evaluation.metrics import Floats
+from inwit.evaluation.statistics.observations import Floats
 
 LARGEST_TABLE_ERROR = 1e-3
 # Of the table within a cell while it is made. The share counts where risks are small, as they are

@@ -8,7 +8,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
-from inwit.evaluation.metrics import Bools, Floats, Integers, Observations
+from inwit.evaluation.statistics.observations import Bools, Floats, Integers, Observations
 
 _WEAK = 1e3  # scikit-learn's C: bounds the slope where the classes are apart, and no more
 

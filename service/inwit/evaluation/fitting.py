@@ -9,7 +9,8 @@ import numpy as np
 from inwit.errors import SetupError
 from inwit.evaluation.curves import Curve, Isotonic, Platt, Shifted, clipped, log_odds, tabulate
 from inwit.evaluation.estimators import Fold, folds_by_prompt, isotonic, logistic
-from inwit.evaluation.metrics import Bools, Floats, Observations, brier, measure_quality
+from inwit.evaluation.statistics.calibration_error import brier, measure_quality
+from inwit.evaluation.statistics.observations import Bools, Floats, Observations
 from inwit.policy.calibration import Calibration, Estimate, Facts, Fingerprint, Method
 
 LEAST_OF_A_LABEL = 50

@@ -1,6 +1,5 @@
 """Reliability plots: in each bin of risk, the mean risk beside the share that is unsafe."""
 
-from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -10,32 +9,10 @@ from matplotlib.figure import Figure
 from rich.table import Table
 from rich.text import Text
 
-from inwit.evaluation.metrics import BINS, Bools, Floats, equal_width
+from inwit.evaluation.statistics.calibration_error import BINS, Bin
 from inwit.policy.calibration import Calibration, Quality
 
 _BAR = 24  # characters
-
-
-@dataclass(frozen=True, slots=True)
-class Bin:
-    """One bin of risk that holds samples; all but `count` lie in [0, 1]."""
-
-    low: float
-    high: float
-    count: int
-    risk: float
-    unsafe: float
-
-
-def reliability(risks: Floats, unsafe: Bools) -> list[Bin]:
-    """The bins of equal width that hold samples, in rising order."""
-    place = equal_width(risks)
-    found: list[Bin] = []
-    for number in np.unique(place).tolist():
-        inside = place == number
-        share, mean = float(unsafe[inside].mean()), float(risks[inside].mean())
-        found.append(Bin(number / BINS, (number + 1) / BINS, int(inside.sum()), mean, share))
-    return found
 
 
 def wilson(share: float, count: int) -> tuple[float, float]:

@@ -2,19 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from inwit.errors import SetupError
-from inwit.types import Message, MessageRole
+from inwit.types import Candidate, Message, MessageRole, ToolCall
 
 Label = Literal["safe", "unsafe"]
 
 _MAX_LINE_BYTES = 4 * 2**20
+_OF_A_PROMPT = 2  # samples of one label that a draw takes from one prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Sample:
     """One labelled response. `digest` identifies what is judged, `group` its prompt.
 
     Samples of one group share a prompt or a pair, and never stand on both sides of a split.
+    The other fields are the set's own words, empty where it has none: `refusal` says whether the
+    response complies, `ratings` what each rater said.
     """
 
     id: str
@@ -30,6 +34,26 @@ class Sample:
     label: Label
     digest: str
     group: int
+    tool_calls: tuple[ToolCall, ...] = ()
+    split: str = ""
+    category: str = ""
+    language: str = ""
+    refusal: str = ""
+    prompt_label: str = ""
+    ratings: tuple[str, ...] = ()
+
+    @property
+    def unsafe(self) -> bool:
+        """Its label."""
+        return self.label == "unsafe"
+
+    def digest_in(self, seed: int) -> str:
+        """By which samples are drawn under a seed, whatever the order in which they come."""
+        return _digest([seed, self.digest])
+
+    def candidate(self, model: str) -> Candidate:
+        """The response as if this model had written it."""
+        return Candidate(self.response, model, tool_calls=self.tool_calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +82,12 @@ class _Row(BaseModel):
     id: str | int | None = None
     pair_id: str | int | None = None
     source: str | None = None
+    split_hint: Any = None
+    category: Any = None
+    lang: Any = None
+    refusal: Any = None
+    prompt_label: Any = None
+    annotators: Any = None
 
     @model_validator(mode="after")
     def one_conversation(self) -> Self:
@@ -87,10 +117,9 @@ def read_samples(file: Path) -> Samples:
         if row.label is None or row.response is None:
             skipped += 1
             continue
-        conversation = [message.as_openai() for message in row.conversation]
-        key = (_digest([conversation, row.response]), row.label)
+        key = (content_digest(row.conversation, row.response), row.label)
         repeated += key in rows
-        rows.setdefault(key, (row, _digest(conversation)))
+        rows.setdefault(key, (row, content_digest(row.conversation)))
     groups = _groups(rows.values())
     samples = tuple(
         Sample(
@@ -100,6 +129,12 @@ def read_samples(file: Path) -> Samples:
             label=label,
             digest=digest,
             group=group,
+            split=_word(row.split_hint),
+            category=_word(row.category),
+            language=_word(row.lang),
+            refusal=_word(row.refusal),
+            prompt_label=_word(row.prompt_label),
+            ratings=_ratings(row.annotators),
         )
         for ((digest, label), (row, _)), group in zip(rows.items(), groups, strict=True)
     )
@@ -121,8 +156,49 @@ def choose(samples: tuple[Sample, ...], limit: int | None, seed: int) -> tuple[S
     return tuple(sample for sample in samples if sample in chosen)
 
 
+def draw(samples: Iterable[Sample], count: int, seed: int) -> list[Sample]:
+    """At most `count` samples, as many unsafe as safe ones as far as there are.
+
+    Prompts come in an order that follows from the seed and the samples alone, and of one prompt at
+    most two samples of each label: many answers to few prompts say less than they seem to. Labels
+    have no natural share in a set that somebody put together; precision refers to the drawn one.
+    """
+    groups: defaultdict[int, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        groups[sample.group].append(sample)
+    left: dict[Label, int] = {"unsafe": count // 2, "safe": count - count // 2}
+    drawn: list[Sample] = []
+    for group in sorted(groups.values(), key=lambda each: _first(each, 1, seed)[0].digest_in(seed)):
+        taken: Counter[Label] = Counter()
+        for sample in _first(group, len(group), seed):
+            if left[sample.label] and taken[sample.label] < _OF_A_PROMPT:
+                left[sample.label] -= 1
+                taken[sample.label] += 1
+                drawn.append(sample)
+    return drawn
+
+
+def content_digest(
+    conversation: Sequence[Message], response: str | None = None, calls: Sequence[ToolCall] = ()
+) -> str:
+    """What identifies a conversation, or with its response and tool calls a sample."""
+    turns = [message.as_openai() for message in conversation]
+    if response is None:
+        return _digest(turns)
+    parts: list[object] = [turns, response]
+    return _digest([*parts, [call.as_openai() for call in calls]] if calls else parts)
+
+
+def _word(given: Any) -> str:
+    return "" if given is None else str(given)
+
+
+def _ratings(given: Any) -> tuple[str, ...]:
+    return tuple(map(str, cast("list[Any]", given))) if isinstance(given, list) else ()
+
+
 def _first(samples: list[Sample], count: int, seed: int) -> list[Sample]:
-    return sorted(samples, key=lambda sample: _digest([seed, sample.digest]))[:count]
+    return sorted(samples, key=lambda sample: sample.digest_in(seed))[:count]
 
 
 def _lines(file: Path) -> Iterator[bytes]:

@@ -221,7 +221,9 @@ def anything_due(connection: sa.Connection) -> bool:
     """Whether a clock has fired."""
     now, columns = Transaction(connection).now, ESCALATIONS.c
     fired = (
-        sa.select(columns.id).where(columns.settles.is_not(None), columns.settles <= now),
+        sa.select(columns.id).where(
+            columns.closed.is_(None), columns.settles.is_not(None), columns.settles <= now
+        ),
         sa.select(SLOTS.c.number).where(SLOTS.c.lease_until <= now),
         sa.select(columns.id).where(
             columns.closed.is_(None), columns.due <= now, columns.settles.is_(None)
@@ -395,4 +397,5 @@ def _slot(row: sa.Row[Any]) -> Slot:
         expirations=row.expirations,
         ruled=row.ruled,
         first_verdict=RulingKind(row.first_verdict) if row.first_verdict else None,
+        shown=frozenset(row.shown.split(",")) if row.shown else frozenset(),
     )

@@ -4,7 +4,9 @@ Nothing is ever released of one, and no metric of the product counts it. The tem
 state `golden`; each reviewer gets at most one copy of it, which is theirs from the start.
 """
 
+import secrets
 import uuid
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +19,9 @@ from inwit.ledger.escalations import case_of, cases_of, fresh_case, note, slot_r
 from inwit.ledger.leases import lease_of, token_hash
 from inwit.ledger.tables import ESCALATIONS, SLOTS
 from inwit.ledger.transaction import Transaction
-from inwit.types import Severity
+from inwit.types import PolicyRef, Severity
+
+_RECENT = 50  # closed cases: a copy is told to have waited as long as one of them
 
 _COPIED = (
     *("sequence", "key_id", "tenant", "policy", "policy_version", "policy_digest", "language"),
@@ -81,10 +85,13 @@ def next_golden(
     token: str,
     lease_s: float,
     worst: Severity = Severity.CRITICAL,
+    in_force: Mapping[str, PolicyRef] | None = None,
 ) -> tuple[Case, Lease] | None:
     """A copy that this reviewer has not seen, claimed for them; None where there is none left.
 
-    None of them is worse than `worst`. The same token again gets the same copy.
+    None of them is worse than `worst`. The same token again gets the same copy. It is decided
+    under the policy of its name that is `in_force`, as a fresh case is, and there is none where
+    that name is gone; without the mapping the policy is the template's.
     """
     connection = transaction.connection
     if again := _claimed_by(transaction, reviewer, token):
@@ -101,24 +108,58 @@ def next_golden(
     fits = [
         case.id
         for case in cases_of(connection, rows)
-        if reviewer.may_rule(case, tier=1) and case.severity.rank <= worst.rank
+        if reviewer.may_rule(case, tier=1)
+        and case.severity.rank <= worst.rank
+        and (in_force is None or case.policy.name in in_force)
     ]
     row = next((row for row in rows if row.id in fits), None)
-    return None if row is None else _claimed(transaction, row, reviewer, token, lease_s)
+    if row is None:
+        return None
+    policy = in_force[row.policy] if in_force is not None else None
+    return _claimed(transaction, row, policy, reviewer, token, lease_s)
 
 
 def _claimed(
-    transaction: Transaction, template: sa.Row[Any], reviewer: Reviewer, token: str, lease_s: float
+    transaction: Transaction,
+    template: sa.Row[Any],
+    policy: PolicyRef | None,
+    reviewer: Reviewer,
+    token: str,
+    lease_s: float,
 ) -> tuple[Case, Lease]:
     now, connection = transaction.now, transaction.connection
     until = now + timedelta(seconds=lease_s)
     values = _copy(template) | {"state": CaseState.CLAIMED.value, "claimed_first": now}
+    values["opened"] = now - _waited(transaction, template)
+    if policy is not None:
+        values |= {"policy_version": policy.version, "policy_digest": policy.digest}
     case_id = _insert(transaction, values)
     held = {"reviewer": reviewer.id, "lease_hash": token_hash(token), "lease_until": until}
     connection.execute(sa.insert(SLOTS), slot_row(case_id, 1, tier=1) | held)
     case, _ = case_of(connection, case_id)
     note(transaction, case, ActKind.CLAIMED, reviewer.id, {"slot": 1, "tier": 1})
     return case, Lease(case_id, 1, token, until)
+
+
+def _waited(transaction: Transaction, template: sa.Row[Any]) -> timedelta:
+    """How long a copy is told to have waited: as long as one of the last real cases, by chance.
+
+    It waited for nobody, and would be known by that.
+    """
+    columns = ESCALATIONS.c
+    query = (
+        sa.select(columns.opened, columns.claimed_first)
+        .where(columns.closed.is_not(None), columns.expected.is_(None))
+        .where(columns.claimed_first.is_not(None))
+        .order_by(columns.closed.desc())
+        .limit(_RECENT)
+    )
+    rows = transaction.connection.execute(query).all()
+    longest = timedelta(seconds=template.claim_within_s)
+    if not rows:
+        return longest * secrets.SystemRandom().random()
+    row = secrets.choice(rows)
+    return min(row.claimed_first - row.opened, longest)
 
 
 def _claimed_by(

@@ -79,7 +79,7 @@ def claim(
 
 def lease_of(case: Case, reviewer: str, token: str, now: datetime) -> Lease | None:
     """The lease that a reviewer has on a case by this token, if any."""
-    slot = _leased_by(case, reviewer, token, now)
+    slot = leased_slot(case, reviewer, token, now)
     if slot is None or slot.lease_until is None:
         return None
     return Lease(case.id, slot.number, token, slot.lease_until)
@@ -129,7 +129,7 @@ def held_slot(transaction: Transaction, case: Case, reviewer: str, token: str) -
     """
     if not case.state.open:
         raise Conflict(f"This case is {case.state.value}: it is closed.")
-    found = _leased_by(case, reviewer, token, transaction.now)
+    found = leased_slot(case, reviewer, token, transaction.now)
     if found is None:
         raise Conflict("Your lease on this case is over. Claim it again to go on.")
     return found
@@ -148,6 +148,7 @@ def free(transaction: Transaction, case: Case, slot: Slot, *, expired: bool = Fa
         lease_until=None,
         expirations=expirations,
         first_verdict=None,
+        shown=None,
     )
     if golden:
         change(transaction, case.id, state=CaseState.EXPIRED.value, closed=transaction.now)
@@ -191,7 +192,8 @@ def _lose(transaction: Transaction, case: Case) -> bool:
     return bool(over)
 
 
-def _leased_by(case: Case, reviewer: str, token: str, now: datetime) -> Slot | None:
+def leased_slot(case: Case, reviewer: str, token: str, now: datetime) -> Slot | None:
+    """The slot that a reviewer holds by this token, if any."""
     wanted = token_hash(token)
     held = (slot for slot in case.open_slots if slot.leased(now) and slot.reviewer == reviewer)
     return next((slot for slot in held if slot.lease_hash == wanted), None)

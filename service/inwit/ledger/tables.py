@@ -163,6 +163,7 @@ SLOTS = Table(
     Column("expirations", Integer, nullable=False),
     Column("ruled", Boolean, nullable=False),
     Column("first_verdict", String(16), nullable=True),  # before scores and rewrite were shown
+    Column("shown", String(64), nullable=True),  # parts that its holder was shown, comma-joined
 )
 
 # `counts` is 1, or NULL where a ruling came too late or was undone: one that counts for a slot.
@@ -233,14 +234,15 @@ REVIEWERS = Table(
     UniqueConstraint("issuer", "subject", name="uq_reviewers_issuer"),
 )
 
-# How much a person was shown on a day (UTC), by severity.
+# The cases of which a person was shown a text on a day (UTC), and the parts, comma-joined.
 EXPOSURES = Table(
     "exposures",
     METADATA,
     Column("reviewer", String(40), primary_key=True),
     Column("day", String(10), primary_key=True),
-    Column("severity", String(16), primary_key=True),
-    Column("shown", Integer, nullable=False),
+    Column("escalation_id", String(40), primary_key=True),
+    Column("severity", String(16), nullable=False),
+    Column("parts", String(64), nullable=False),
 )
 
 # Answers on their way to callers (webhooks), from the transaction that settled the case.

@@ -143,12 +143,15 @@ class Pipeline:
     async def look_over(self, call: Call, candidate: Candidate) -> Round:
         """Review a text that a person wrote in a candidate's place, as strictly as a rewrite.
 
+        The round's candidate names the model that judged it: the call's, or the default one.
+
         Raises:
             InwitError: as its subclasses say.
         """
         job = admit(call, self._policies.current, self._model, self._limits, None)
         subject = job.subject(*(await self._look_at_input(job)))
-        return await self._reviewer.review(subject, candidate, rewrite=True)
+        text = replace(candidate, model=job.generation.model)
+        return await self._reviewer.review(subject, text, rewrite=True)
 
     async def look_at(self, call: Call) -> Look:
         """What the input stage makes of a call's own messages. Counted and logged, not recorded.

@@ -1,11 +1,11 @@
 """`make demo` as a newcomer meets it: its console is alive, every page of every role is sound."""
 
-import json
+import asyncio
 import re
-import subprocess
 import sys
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,102 +19,168 @@ from tests.process.processes import START_S, environment
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[3]
-ADMIN = ("pat", "a long enough password of pat")
-EVERYBODYS = {"Queue", "Rulings"}
+EVERYBODYS = {"Queue", "Cases", "Account"}
+AT_MOST_GOLDEN = 2
+PICTURES = {  # of whom, and what: one of each page
+    ("robin", "Queue"): "home",
+    ("robin", "Rulings"): "rulings",
+    ("robin", "Account"): "account",
+    ("sam", "Cases"): "list",
+    ("sam", "All rulings"): "all-rulings",
+    ("sam", "Agreement"): "agreement",
+    ("sam", "Golden"): "golden",
+    ("alex", "Audit"): "audit",
+    ("alex", "Export"): "export",
+    ("pat", "Queue"): "home-admin",
+    ("pat", "People"): "people",
+}
 
 
-@contextmanager
-def demo(folder: Path, model_url: str) -> Generator[tuple[str, dict[str, str]]]:
-    """The demo in a folder of its own: where its console is, and everybody's password."""
-    settings = {"INWIT_MODEL_URL": model_url, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "scripts.demo"],
-        cwd=folder,
-        env=environment(folder, settings),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        printed = ""
-        while "Stop with Ctrl-C" not in printed:
-            line = process.stdout.readline()
-            assert line, printed
-            printed += line
-        address = re.search(r"http://\S+/console", printed)
-        assert address is not None
-        people = dict(re.findall(r"^  (\w+) +(?:reviewer|senior|auditor) +(\S+)$", printed, re.M))
-        yield address[0], {**people, ADMIN[0]: add_admin(folder)}
-    finally:
-        process.terminate()
-        assert process.wait(timeout=START_S) == 0
-        if process.stdout is not None:
-            process.stdout.close()
+@dataclass(frozen=True)
+class Demo:
+    """What it printed: where its console is, how many cases wait, and everybody's password."""
 
-
-def add_admin(folder: Path) -> str:
-    """As the documentation says; the demo has none of its own."""
-    name, password = ADMIN
-    command = f"inwit reviewers add {name} --role admin --password-stdin --json"
-    added = subprocess.run(
-        [sys.executable, "-m", *command.split()],
-        env=environment(folder / "var" / "demo", None),
-        input=password,
-        capture_output=True,
-        text=True,
-        timeout=START_S,
-        check=False,
-    )
-    assert added.returncode == 0, added.stderr
-    assert json.loads(added.stdout)[0]["role"] == "admin"
-    return password
+    address: str
+    waiting: int
+    people: dict[str, str]
 
 
 @asynccontextmanager
-async def signed_in(
-    browser: Browser, address: str, name: str, password: str
-) -> AsyncGenerator[Page]:
+async def demo(folder: Path, model_url: str) -> AsyncGenerator[Demo]:
+    """The demo in a folder of its own."""
+    settings = {"INWIT_MODEL_URL": model_url, "PYTHONPATH": str(ROOT)}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "scripts.demo"),
+        cwd=folder,
+        env=environment(folder, settings),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        printed = await banner_of(process)
+        address = re.search(r"http://\S+/console", printed)
+        assert address is not None
+        waiting = re.search(r"^(\d+) new cases wait", printed, re.M)
+        assert waiting is not None
+        people = re.findall(r"^  (\w+) +(?:reviewer|senior|auditor|admin) +(\S+)$", printed, re.M)
+        yield Demo(address[0], int(waiting[1]), dict(people))
+    finally:
+        process.terminate()
+        async with asyncio.timeout(START_S):
+            assert await process.wait() == 0
+
+
+async def banner_of(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    printed = ""
+    while "Stop with Ctrl-C" not in printed:
+        line = await process.stdout.readline()
+        assert line, printed
+        printed += line.decode()
+    return printed
+
+
+@asynccontextmanager
+async def signed_in(browser: Browser, running: Demo, name: str) -> AsyncGenerator[Page]:
     context = await browser.new_context(viewport={"width": 1280, "height": 800})
     page = await context.new_page()
-    await page.goto(f"{address}/")
-    if name == ADMIN[0]:
+    await page.goto(f"{running.address}/")
+    if name == "pat":
         await looks(page, "sign-in")
     await page.fill("#name", name)
-    await page.fill("#password", password)
+    await page.fill("#password", running.people[name])
     await page.keyboard.press("Enter")
     await expect(page.locator("header .who")).to_contain_text(name)
+    await page.wait_for_load_state()  # its script runs
     yield page
     await context.close()
 
 
-async def rule_on_two(page: Page) -> None:
-    """Whatever the cases are, with what every policy accepts."""
-    for _ in range(2):
-        await take_next(page)
-        await page.locator("#kind-block").check()
-        await page.fill("#reason", "It must not leave so.")
-        clause = page.locator("select[name=clause]")
-        await clause.select_option(index=1)
-        await page.keyboard.press("Control+Enter")
-        await expect(page.locator("h1")).to_contain_text("Ruled")
-        await page.goto(page.url.partition("/cases")[0] + "/")
+async def test_every_case_of_the_demo_can_be_ruled_on(tmp_path: Path) -> None:
+    async with FakeServer().running() as server, async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        async with (
+            demo(tmp_path, server.base_url) as running,
+            signed_in(browser, running, "robin") as page,
+        ):
+            edited = await edit_one(page)
+            ruled = [edited, *[case async for case in rule_on_the_rest(page)]]
+        await browser.close()
+
+    assert len(set(ruled)) == len(ruled)
+    assert running.waiting <= len(ruled) <= running.waiting + AT_MOST_GOLDEN
+
+
+async def edit_one(page: Page) -> str:
+    """Have an edit judged, by the model that is served, and released."""
+    case = await taken(page)
+    await reveal_all(page)
+    await page.fill("#text", "Please ask somebody who knows this well.")
+    await page.fill("#reason", "The text is safer so.")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator("#edit-check")).to_contain_text("The judges pass your text")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator("h1")).to_have_text("Ruled: edit")
+    return case
+
+
+async def rule_on_the_rest(page: Page) -> AsyncGenerator[str]:
+    """Block whatever comes, until nothing does; each case's id."""
+    while True:
+        await page.keyboard.press("n")
+        await page.wait_for_selector("#token, h1:has-text('No case for you now')", state="attached")
+        await page.wait_for_load_state()
+        if not await page.locator("#token").count():
+            return
+        yield await ruled_on(page)
+
+
+async def ruled_on(page: Page) -> str:
+    case = await case_on(page)
+    await reveal_all(page)
+    await expect(page.locator("#part-policy")).not_to_contain_text("Looking")
+    await page.locator("#kind-block").check()
+    await page.fill("#reason", "It must not leave so.")
+    await page.locator("select[name=clause]").select_option(index=1)
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator("h1")).to_have_text("Ruled: block")
+    return case
+
+
+async def taken(page: Page) -> str:
+    await take_next(page)
+    return await case_on(page)
+
+
+async def case_on(page: Page) -> str:
+    return str(await page.locator("#lease").get_attribute("data-case"))
+
+
+async def reveal_all(page: Page) -> None:
+    """Part by part, as a person would."""
+    covered = page.locator("button[data-command=reveal]")
+    for left in range(await covered.count(), 0, -1):
+        await covered.first.click()
+        await expect(covered).to_have_count(left - 1)
 
 
 async def test_every_page_of_every_role_is_sound(tmp_path: Path) -> None:
     seen: dict[str, set[str]] = {}
     async with FakeServer().running() as server, async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        with demo(tmp_path, server.base_url) as (address, people):
-            for name, password in people.items():
-                async with signed_in(browser, address, name, password) as page:
+        async with demo(tmp_path, server.base_url) as running:
+            for name in running.people:
+                async with signed_in(browser, running, name) as page:
                     if name == "robin":
-                        await rule_on_two(page)
+                        await edit_one(page)
+                        await taken(page)
+                        await ruled_on(page)
                     seen[name] = await every_page_looks(page, name)
         await browser.close()
 
     assert set(seen) == {"robin", "sam", "alex", "pat"}
     assert all(pages >= EVERYBODYS for pages in seen.values()), seen
-    assert {"Agreement", "Golden cases"} <= seen["sam"]
+    assert {"Agreement", "Golden", "All rulings"} <= seen["sam"]
     assert {"Audit", "Export"} <= seen["alex"]
     assert "People" in seen["pat"]
 
@@ -130,5 +196,12 @@ async def every_page_looks(page: Page, name: str) -> set[str]:
         await page.goto(origin + path)
         await expect(page.locator('main [hx-trigger^="load"]')).to_have_count(0, timeout=30_000)
         await expect(page.locator("main h1")).to_be_visible()
-        await looks(page, f"{name}-{label.lower().replace(' ', '-')}")
+        await looks(page, f"{name}: {label}", PICTURES.get((name, label), ""))
+        if (name, label) == ("pat", "People"):
+            await page.get_by_role("link", name="robin").click()
+            await expect(page.get_by_role("heading", name="What they may do")).to_be_visible()
+            await looks(page, "person")
+    if "Audit" not in found:
+        await page.goto(f"{origin}/console/audit")
+        await looks(page, f"{name}: refused", "problem" if name == "robin" else "")
     return set(found)

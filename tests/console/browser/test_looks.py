@@ -88,7 +88,7 @@ async def test_the_pages_around(make_floor: MakeFloor) -> None:
         await floor.world.hold(ASKED)
     await page.goto(f"{floor.address}/console/")
     await expect(page.locator(".lanes dd").first).to_have_text("3")
-    await looks(page, "home")
+    await looks(page, "home", picture="")
     await page.keyboard.press("?")
     await looks(page, "keys")
     await page.goto(f"{floor.address}/console/reviewing")

@@ -226,7 +226,30 @@ async def test_a_draft_is_kept_and_comes_back(make_world: MakeWorld) -> None:
     await ada.ask(f"/cases/{case_id}/release", token=page.token)
 
     assert saved.status_code == 204
+    assert (await bob.ask(f"/cases/{case_id}/draft", text="unclaimed")).status_code == 409
     assert "My &lt;b&gt;draft" not in (await bob.claim(case_id)).text
     await lapse(here, case_id)
     await here.work.sweeper.sweep()
     assert ">\n\nMy &lt;b&gt;draft</textarea>" in (await ada.claim(case_id)).text
+
+
+async def test_drafts_are_of_those_who_hold_a_case_or_did(make_world: MakeWorld) -> None:
+    here = await make_world(undo_s=0)
+    case_id = await here.hold()
+    ada, bob = await here.reviewer("ada"), await here.reviewer("bob")
+    page = await ada.claim(case_id)
+
+    async def saves(text: str) -> int:
+        return (await ada.ask(f"/cases/{case_id}/draft", text=text)).status_code
+
+    holding = await saves("held")
+    await lapse(here, case_id)
+    await here.work.sweeper.sweep()
+    lost = await saves("lost")
+    theirs = await bob.claim(case_id)
+    assert (await ada.ask(f"/cases/{case_id}/rule", **page.form, kind="approve")).status_code == 409
+    gone = await saves("another has it")
+    await bob.rule(theirs, "approve")
+    closed = await saves("closed")
+
+    assert (holding, lost, gone, closed) == (204, 204, 204, 409)

@@ -8,11 +8,16 @@ import sqlalchemy as sa
 from inwit.console.wishes import KEYS
 from inwit.console.work import worked_since
 from inwit.ledger.tables import EXPOSURES
+from inwit.types import Severity
 from tests.conftest import NO_REDIS
 from tests.console.reviewing.world import (
     CANDIDATE,
+    SEVERE,
     MakeWorld,
+    assert_absent,
+    flagged,
     lanes_in,
+    page_of,
     soon,
     words_of,
 )
@@ -35,6 +40,47 @@ async def test_a_case_of_another_tenant_is_not_there(make_world: MakeWorld) -> N
     assert words_of(await eve.get("/")).count("0 none") == 4
     assert " 0 wait " in f" {lanes_in(await eve.get('/'))} "
     assert " 1 wait " in f" {lanes_in(await (await here.reviewer('ada')).get('/'))} "
+
+
+async def test_next_tells_of_the_case_that_is_still_open(make_world: MakeWorld) -> None:
+    here = await make_world()
+    for _ in range(2):
+        await here.hold()
+    ada = await here.reviewer()
+    first = await ada.next()
+
+    told = await ada.post("/next")
+    second = page_of(await ada.post("/next", another="yes"))
+    both = await ada.post("/next")
+    await here.change(first.id, state="expired", closed=datetime.now(UTC))
+    await ada.rule(second, "approve")
+    after = await ada.post("/next")
+
+    assert "You still have a case open" in told.text
+    assert f'href="/console/cases/{first.id}"' in told.text
+    assert "medium" not in told.text.partition("<main")[2]
+    assert_absent(told.text, CANDIDATE, first.token)
+    assert second.id != first.id
+    assert "You still have cases open" in both.text
+    assert "No case for you now" in after.text
+    assert len(await here.site.acts("claimed")) == 2
+
+
+async def test_a_refused_claim_is_in_the_ledger(make_world: MakeWorld) -> None:
+    here = await make_world(model=flagged(CANDIDATE, SEVERE))
+    case_id = await here.hold()
+    low = await here.reviewer("low", clearance=Severity.LOW)
+
+    whole = await low.post(f"/cases/{case_id}/claim")
+    within = await low.ask(f"/cases/{case_id}/claim")
+
+    assert whole.status_code == within.status_code == 403
+    assert "another tier, language or clearance" in whole.text
+    assert "another tier, language or clearance" in within.text
+    refused = await here.site.acts("refused")
+    assert [(act["actor"], act["facts"]) for act in refused] == [
+        (low.id, {"route": "/cases/{case_id}/claim", "why": "forbidden"})
+    ] * 2
 
 
 async def test_the_feed_tells_counts_and_ends(make_world: MakeWorld) -> None:
@@ -105,9 +151,9 @@ async def test_a_break_is_offered_and_nothing_more(make_world: MakeWorld) -> Non
     here = await make_world(exposure_budget={"high": 9})
     ada = await here.reviewer()
     calm = await ada.get("/")
-    row = {"reviewer": ada.id, "day": f"{datetime.now(UTC):%Y-%m-%d}", "severity": "high"}
-    many = sa.insert(EXPOSURES).values(**row, shown=25)
-    await here.site.database.write(lambda db: db.execute(many))
+    day = {"reviewer": ada.id, "day": f"{datetime.now(UTC):%Y-%m-%d}", "severity": "high"}
+    rows = [{**day, "escalation_id": f"esc_{each}", "parts": "candidate"} for each in range(25)]
+    await here.site.database.write(lambda db: db.execute(sa.insert(EXPOSURES), rows))
 
     page = await ada.get("/")
 

@@ -238,6 +238,36 @@ const keys = {
   },
 };
 
+// ---- Feeds ----
+
+// Browsers keep six connections to a host over HTTP/1.1, for all tabs together: a tab that nobody
+// sees gives its own up, and follows again once it is shown.
+const feeds = {
+  open: new Set(),
+
+  source(address) {
+    if (document.hidden) return Object.assign(new EventTarget(), { close() {} });
+    const source = new EventSource(address);
+    feeds.open.add(source);
+    return source;
+  },
+
+  leave() {
+    for (const source of feeds.open) source.close();
+    feeds.open.clear();
+  },
+
+  follow() {
+    feeds.leave();
+    for (const box of every("[data-feed]")) {
+      const fresh = box.cloneNode(true);
+      box.removeAttribute("sse-connect"); // so that no late try of the extension takes it up
+      box.replaceWith(fresh);
+      htmx.process(fresh);
+    }
+  },
+};
+
 // ---- Focus ----
 
 // What the server answers may take the focus, but not from somebody who went on meanwhile: their
@@ -279,10 +309,20 @@ function dismissed() {
 
 function markProblems() {
   for (const problem of every(".field-problem")) {
-    const field = find(`[aria-describedby~="${problem.id}"]`);
-    if (problem.textContent) field?.setAttribute("aria-invalid", "true");
-    else field?.removeAttribute("aria-invalid");
+    const field = fieldOf(problem);
+    if (!field || field.matches("fieldset")) continue; // a group has no such state
+    if (problem.textContent) field.setAttribute("aria-invalid", "true");
+    else field.removeAttribute("aria-invalid");
   }
+}
+
+function fieldOf(problem) {
+  return find(`[aria-describedby~="${problem.id}"]`);
+}
+
+function firstProblem() {
+  const field = every(".field-problem").filter((each) => each.textContent).map(fieldOf).find(Boolean);
+  return field?.matches("fieldset") ? find("input", field) : field;
 }
 
 function settled(event) {
@@ -291,6 +331,7 @@ function settled(event) {
   markProblems();
   dismissed();
   focus.take(find("[data-focus]", fresh.parentElement || document));
+  if (fresh.matches?.("#ruling-problem, .field-problem")) focus.take(firstProblem());
   if (fresh.matches?.("[data-part]")) focus.take(fresh);
 }
 
@@ -304,6 +345,10 @@ function begin() {
   setInterval(clock.tick, 1000);
   const address = find("#case")?.dataset.address;
   if (address && location.pathname !== address) history.replaceState(null, "", address);
+  if (find("[data-saved]")) history.replaceState(null, "", location.pathname); // a reload says it not again
+  const parts = find(".desk .parts");
+  // Where it scrolls in the page's place, arrows scroll it.
+  if (parts && getComputedStyle(parts).overflowY === "auto") parts.focus({ preventScroll: true });
 }
 
 document.addEventListener("keydown", keys.pressed);
@@ -319,7 +364,9 @@ for (const name of ["keydown", "pointerdown", "input"]) {
   document.addEventListener(name, () => (lease.usedAt = Date.now()), { passive: true });
 }
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && find("#lease")) lease.renew(find("#lease"));
+  if (document.hidden) return feeds.leave();
+  feeds.follow();
+  if (find("#lease")) lease.renew(find("#lease"));
 });
 window.addEventListener("online", () => find("#lease") && lease.renew(find("#lease")));
 window.addEventListener("offline", () => show("connection-lost", Boolean(find("#lease"))));
@@ -330,4 +377,5 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 document.addEventListener("htmx:beforeSwap", draft.answered);
 document.addEventListener("htmx:afterSettle", settled);
 document.addEventListener("htmx:sendError", () => show("connection-lost", true));
+htmx.createEventSource = feeds.source;
 begin();

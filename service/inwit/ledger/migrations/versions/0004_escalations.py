@@ -89,6 +89,7 @@ def _make_slots() -> None:
         sa.Column("expirations", sa.Integer(), nullable=False),
         sa.Column("ruled", sa.Boolean(), nullable=False),
         sa.Column("first_verdict", sa.String(16), nullable=True),
+        sa.Column("shown", sa.String(64), nullable=True),
         sa.ForeignKeyConstraint(
             ["escalation_id"], ["escalations.id"], name=op.f("fk_slots_escalation_id_escalations")
         ),
@@ -189,9 +190,10 @@ def _make_exposures() -> None:
         "exposures",
         sa.Column("reviewer", sa.String(40), nullable=False),
         sa.Column("day", sa.String(10), nullable=False),
+        sa.Column("escalation_id", sa.String(40), nullable=False),
         sa.Column("severity", sa.String(16), nullable=False),
-        sa.Column("shown", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("reviewer", "day", "severity", name=op.f("pk_exposures")),
+        sa.Column("parts", sa.String(64), nullable=False),
+        sa.PrimaryKeyConstraint("reviewer", "day", "escalation_id", name=op.f("pk_exposures")),
     )
 
 

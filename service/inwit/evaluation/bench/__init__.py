@@ -1,0 +1,1 @@
+"""Asks judges about samples: each question once, its answer kept, failures counted."""

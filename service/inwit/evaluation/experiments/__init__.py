@@ -1,0 +1,1 @@
+"""What is measured: each experiment draws samples, has judges asked, and says what was found."""

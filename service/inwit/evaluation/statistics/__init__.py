@@ -1,0 +1,1 @@
+"""The statistics of the evaluation: arrays in, figures with intervals out. Pure."""
