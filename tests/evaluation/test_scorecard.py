@@ -77,6 +77,19 @@ def test_no_grade_rises_by_leaving_something_out(data: st.DataObject) -> None:
     )
 
 
+@pytest.mark.parametrize("odd", [BAD, MIDDLING, replace(GOOD, baseline=0.96)])
+def test_no_row_that_holds_a_grade_down_can_be_left_out(odd: Quality) -> None:
+    good, other = made(GOOD), made(odd)
+    for name in LISTS:
+        rows: list[Any] = getattr(good, name)
+        for place, row in enumerate(getattr(other, name)):
+            before, after = rows[:place], rows[place + 1 :]
+            held_down = grades(good.model_copy(update={name: [*before, row, *after]}))
+            without_it = grades(good.model_copy(update={name: [*before, *after]}))
+            risen = [each for each in QUESTIONS if RANK[without_it[each]] > RANK[held_down[each]]]
+            assert not risen, (name, place)
+
+
 WHOLES = {quality: made(quality) for quality in (GOOD, MIDDLING, BAD, replace(GOOD, baseline=0.94))}
 
 
@@ -198,6 +211,15 @@ def test_a_missing_set_is_named_and_not_strong() -> None:
     assert gain.grade == "mixed"
     assert any("without xstest" in each.value for each in gain.evidence)
     assert "sets" in gain.would_change
+
+
+def test_a_set_without_its_digest_is_as_good_as_missing() -> None:
+    report = made(GOOD)
+    untold = [each.model_copy(update={"digest": None}) for each in report.datasets[-1:]]
+
+    found = report.model_copy(update={"datasets": report.datasets[:-1] + untold})
+
+    assert grades(found)["gain"] == "mixed"
 
 
 def test_evidence_has_figures_with_intervals_and_what_they_come_to() -> None:

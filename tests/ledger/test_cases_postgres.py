@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from inwit.cases import Reviewer, Role, RulingKind
 from inwit.ledger.case_files import Wanted, listed
-from inwit.ledger.escalations import anything_due, open_cases, open_tenants, standing, unindexed
+from inwit.ledger.escalations import open_cases, open_tenants, unindexed
 from inwit.ledger.golden import make_golden, next_golden
+from inwit.ledger.standing import anything_due, standing
 from inwit.ledger.tables import SLOTS
 from tests.ledger.case_gateways import Gateways
 from tests.ledger.case_world import LEASE

@@ -12,8 +12,9 @@ from inwit.cases import Case, CaseState, Lease, OnExpiry, Reviewer, Role, Ruling
 from inwit.errors import Conflict, NotFound
 from inwit.ledger import golden, leases
 from inwit.ledger.case_files import Wanted, listed
-from inwit.ledger.escalations import open_cases, open_tenants, standing, unindexed
+from inwit.ledger.escalations import open_cases, open_tenants, unindexed
 from inwit.ledger.outcomes import rulings_of
+from inwit.ledger.standing import standing
 from inwit.ledger.stored import TOLD
 from inwit.ledger.tables import DELIVERIES, ENTRIES, ESCALATIONS
 from inwit.ledger.verify import verify_chain

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from inwit.cases import CaseState, Reviewer, Role
 from inwit.errors import Conflict
 from inwit.ledger import leases
-from inwit.ledger.escalations import anything_due, set_aside, standing, unindexed
+from inwit.ledger.escalations import set_aside, unindexed
+from inwit.ledger.standing import anything_due, standing
 from inwit.ledger.tables import ESCALATIONS, SLOTS
 from tests.ledger.case_world import LEASE, World
 

@@ -19,7 +19,7 @@ from inwit.escalation.index import Index
 from inwit.escalation.queue import Queue
 from inwit.ledger import leases, outcomes
 from inwit.ledger.database import Database
-from inwit.ledger.escalations import Standing, anything_due, standing
+from inwit.ledger.standing import Standing, anything_due, standing
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.transaction import Transaction
 

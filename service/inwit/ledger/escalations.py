@@ -6,7 +6,7 @@ writer in at a time, over all gateways: nothing changes between what is read and
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,6 @@ import sqlalchemy as sa
 import structlog
 
 from inwit.cases import (
-    TOP_TIER,
     ActKind,
     ActRecord,
     Case,
@@ -32,8 +31,8 @@ from inwit.types import Category, PolicyRef, Severity
 log = structlog.get_logger()
 
 _ID = re.compile(r"esc_[0-9a-f]{32}")
-_NOT_GOLDEN = ESCALATIONS.c.expected.is_(None)  # such a case is one reviewer's from the start
-_QUEUED = sa.and_(ESCALATIONS.c.closed.is_(None), _NOT_GOLDEN)
+NOT_GOLDEN = ESCALATIONS.c.expected.is_(None)  # such a case is one reviewer's from the start
+QUEUED = sa.and_(ESCALATIONS.c.closed.is_(None), NOT_GOLDEN)
 
 
 def open_case(transaction: Transaction, record: Record, hold: Hold, sequence: int) -> None:
@@ -143,7 +142,7 @@ def unindexed(connection: sa.Connection, most: int) -> list[Case]:
     """Cases that the queue was not told of as they now stand."""
     query = (
         sa.select(ESCALATIONS)
-        .where(ESCALATIONS.c.indexed < ESCALATIONS.c.version, _NOT_GOLDEN)
+        .where(ESCALATIONS.c.indexed < ESCALATIONS.c.version, NOT_GOLDEN)
         .limit(most)
     )
     return cases_of(connection, connection.execute(query).all())
@@ -159,7 +158,7 @@ def open_cases(connection: sa.Connection, after: str, most: int, tenant: str) ->
     """Open cases of a tenant by id, those after `after`."""
     query = (
         sa.select(ESCALATIONS)
-        .where(_QUEUED, ESCALATIONS.c.tenant == tenant, ESCALATIONS.c.id > after)
+        .where(QUEUED, ESCALATIONS.c.tenant == tenant, ESCALATIONS.c.id > after)
         .order_by(ESCALATIONS.c.id)
         .limit(most)
     )
@@ -168,7 +167,7 @@ def open_cases(connection: sa.Connection, after: str, most: int, tenant: str) ->
 
 def open_tenants(connection: sa.Connection) -> list[str]:
     """The tenants that have open cases, by name."""
-    return _tenants(connection, _QUEUED)
+    return _tenants(connection, QUEUED)
 
 
 def all_tenants(connection: sa.Connection) -> list[str]:
@@ -186,50 +185,6 @@ def _tenants(connection: sa.Connection, *those: sa.ColumnElement[bool]) -> list[
         if last is not None:
             found.append(last)
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How many cases are open by lane, the age of the oldest one, and changes not yet told."""
-
-    lanes: Mapping[str, int] = field(default_factory=dict[str, int])
-    oldest_s: float = 0.0
-    behind: int = 0
-
-
-def standing(connection: sa.Connection) -> Standing:
-    """How the cases stand now; golden ones are not told."""
-    columns, now = ESCALATIONS.c, Transaction(connection).now
-    told, claimed = columns.stuck.is_(False), columns.state == CaseState.CLAIMED.value
-    pending = columns.state == CaseState.PENDING.value
-    lanes = {
-        "pending": (told, pending, columns.tier < TOP_TIER),
-        "senior": (told, pending, columns.tier == TOP_TIER),
-        "claimed": (told, claimed),
-        "stuck": (columns.stuck.is_(True),),
-    }
-    oldest = connection.execute(sa.select(sa.func.min(columns.opened)).where(_QUEUED)).scalar_one()
-    age = 0.0 if oldest is None else (now - aware(oldest)).total_seconds()
-    return Standing(
-        {lane: _count(connection, _QUEUED, *those) for lane, those in lanes.items()},
-        max(0.0, age),
-        _count(connection, columns.indexed < columns.version, _NOT_GOLDEN),
-    )
-
-
-def anything_due(connection: sa.Connection) -> bool:
-    """Whether a clock has fired."""
-    now, columns = Transaction(connection).now, ESCALATIONS.c
-    fired = (
-        sa.select(columns.id).where(
-            columns.closed.is_(None), columns.settles.is_not(None), columns.settles <= now
-        ),
-        sa.select(SLOTS.c.number).where(SLOTS.c.lease_until <= now),
-        sa.select(columns.id).where(
-            columns.closed.is_(None), columns.due <= now, columns.settles.is_(None)
-        ),
-    )
-    return any(connection.execute(query.limit(1)).first() is not None for query in fired)
 
 
 def mark_indexed(transaction: Transaction, versions: Iterable[tuple[str, int]]) -> None:
@@ -335,11 +290,6 @@ def aware(moment: datetime) -> datetime:
 def maybe(moment: datetime | None) -> datetime | None:
     """The same, where there may be none."""
     return None if moment is None else aware(moment)
-
-
-def _count(connection: sa.Connection, *those: sa.ColumnElement[bool]) -> int:
-    query = sa.select(sa.func.count()).select_from(ESCALATIONS).where(*those)
-    return connection.execute(query).scalar_one()
 
 
 def _readable(row: sa.Row[Any], slots: tuple[Slot, ...], excluded: frozenset[str]) -> Case | None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from inwit.evaluation.results import Evidence, Figure, Grade
-from inwit.evaluation.rounding import listed
 
 MOST_MISSING = 0.5  # of the pieces; with a larger share there is no grade
+_MOST_LABELS = 6
 MOST_BAD = 0.5  # of the pieces, bad or missing; with a larger share the grade is weak
 
 
@@ -129,4 +129,6 @@ def would_change(pieces: Sequence[Piece]) -> str:
 
 
 def _joined(labels: list[str]) -> str:
-    return listed(labels, most=6)
+    """By semicolons: names of judges hold commas."""
+    rest = len(labels) - _MOST_LABELS
+    return "; ".join([*labels[:_MOST_LABELS], *([f"and {rest} more"] if rest > 0 else [])])
