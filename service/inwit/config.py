@@ -337,9 +337,13 @@ def _is_origin(address: str) -> bool:
     return _is_safe(address) and address == "{0.scheme}://{0.netloc}".format(urlsplit(address))
 
 
+# Read elsewhere: where the settings are, where labelled sets are, a caller's own key.
+_NO_SETTINGS = ("INWIT_CONFIG", "INWIT_DATA", "INWIT_API_KEY")
+
+
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
     """A misspelt setting would otherwise be a setting left at its default, in silence."""
-    known = {"INWIT_CONFIG", *(f"INWIT_{name.upper()}" for name in Settings.model_fields)}
+    known = {*_NO_SETTINGS, *(f"INWIT_{name.upper()}" for name in Settings.model_fields)}
     for name in sorted(environment):
         if name.startswith("INWIT_") and name not in known:
             close = difflib.get_close_matches(name, known, 1)

@@ -235,6 +235,7 @@ def _judge_used(judge: Judge, opened: Opened, policy: Policy) -> JudgeUsed:
             kind="conscience",
             model=str(facts["model"]),
             framing=judge.review.framing.value,
+            in_use=judge.review.framing is policy.review.framing,
             calibrated=calibrated,
             thresholds={"lower": limits.lower, "upper": limits.upper},
             fingerprint=mark,

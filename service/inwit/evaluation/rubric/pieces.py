@@ -11,8 +11,8 @@ from enum import StrEnum
 from inwit.evaluation.results import Evidence, Figure, Grade
 
 MOST_MISSING = 0.5  # of the pieces; with a larger share there is no grade
-_MOST_LABELS = 6
 MOST_BAD = 0.5  # of the pieces, bad or missing; with a larger share the grade is weak
+_MOST_LABELS = 6  # that one sentence names
 
 
 class Mark(StrEnum):
