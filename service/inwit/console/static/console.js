@@ -131,6 +131,11 @@ const draft = {
     const state = find("#draft-state");
     try {
       const answer = await post(form.dataset.draft, { text: field.value });
+      if (answer.status === 409) {
+        // No use in asking again: the case is over, or somebody else's.
+        if (state) state.textContent = "The draft is not kept: this case is not yours any more.";
+        return;
+      }
       if (answer.status !== 204) throw new Error("not saved");
       if (state) state.textContent = "Draft saved.";
     } catch {
