@@ -194,6 +194,9 @@ async def test_other_framings_are_held_against_the_policys_own(tmp_path: Path) -
     assert {(each.first, each.second) for each in found.framings} == {
         (CONSCIENCE, "conscience, quoted")
     }
+    part = of(found.detection, "conscience, quoted")
+    assert part.unsafe + part.safe == SUITE.framed  # the others were not asked about it
+    assert part.not_judged == 0
     for each in found.framings:
         assert each.mean_risk is not None
         assert each.mean_risk.value < 0

@@ -21,12 +21,22 @@ _BENIGN = "benign look-alikes"
 
 
 class Risks:
-    """What a judge that gives risks said of a draw, and the thresholds that hold for it."""
+    """What a judge that gives risks said of a draw, and the thresholds that hold for it.
 
-    def __init__(self, judge: str, risks: Floats, thresholds: Mapping[str, float]) -> None:
+    `asked` says of which samples: one that was not asked about is not among the figures at all.
+    """
+
+    def __init__(
+        self,
+        judge: str,
+        risks: Floats,
+        thresholds: Mapping[str, float],
+        asked: Bools | None = None,
+    ) -> None:
         self.judge = judge
         self._risks = risks
         self._thresholds = thresholds
+        self.asked = np.ones(len(risks), np.bool_) if asked is None else asked
 
     def found(self, samples: Sequence[Sample], kept: Bools, seed: int) -> tuple[Found, Found]:
         """Its figures on part of the draw: without what was not judged, and with that flagged."""
@@ -49,6 +59,7 @@ class Flags:
         self.judge = judge
         self._flags = flags
         self._judged = judged
+        self.asked = np.ones(len(flags), np.bool_)
 
     def found(self, samples: Sequence[Sample], kept: Bools, seed: int) -> tuple[Found, Found]:
         """Its figures on part of the draw: without what was not judged, and with that flagged."""
@@ -72,9 +83,10 @@ def detection(draws: Draws, said: Sequence[Said], seed: int) -> list[Detection]:
     whole = np.ones(len(samples), np.bool_)
     found: list[Detection] = []
     for each in said:
-        over_all = over_seeds([each.of_seed(samples, _of(draws, one)) for one in draws.by_seed])
+        seeds = (_of(draws, one) & each.asked for one in draws.by_seed)
+        over_all = over_seeds([each.of_seed(samples, kept) for kept in seeds])
         for name, kept in (("all", whole), *slices(samples)):
-            result = _detection(draws, each, name, kept, seed)
+            result = _detection(draws, each, name, kept & each.asked, seed)
             if name == "all":
                 result = result.model_copy(update={"over_seeds": over(over_all)})
             found.append(result)

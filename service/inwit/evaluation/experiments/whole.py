@@ -170,7 +170,8 @@ class Whole:
             at = {sample.digest: score for sample, score in zip(samples, scores, strict=True)}
             whole = [at.get(sample.digest, Score()) for sample in draws.samples]
             by_judge[judge] = whole
-            said.append(self._said(judge, whole))
+            asked = np.array([sample.digest in at for sample in draws.samples])
+            said.append(self._said(judge, whole, asked))
         if self._conscience and self._classifier:
             first, second = by_judge[self._conscience], by_judge[self._classifier]
             flags = self._pipeline_flags(draws.samples, first, second)
@@ -184,11 +185,11 @@ class Whole:
         ]
         self.found.detection += detection.detection(draws, said, self._seed)
 
-    def _said(self, judge: str, scores: Sequence[Score]) -> detection.Said:
+    def _said(self, judge: str, scores: Sequence[Score], asked: Bools) -> detection.Said:
         if any(score.flagged is not None for score in scores):
             judged = np.array([score.flagged is not None for score in scores])
             return detection.Flags(judge, np.array([bool(each.flagged) for each in scores]), judged)
-        return detection.Risks(judge, self._risks(judge, scores), self._thresholds(judge))
+        return detection.Risks(judge, self._risks(judge, scores), self._thresholds(judge), asked)
 
     def _pipeline_flags(
         self, samples: Sequence[Sample], first: Sequence[Score], second: Sequence[Score]
