@@ -193,3 +193,10 @@ async def test_an_empty_ledger_has_no_rows(database: Database) -> None:
     everything = Filters(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 
     assert await read_rows(database, everything) == Rows(())
+
+
+async def test_a_template_of_golden_cases_is_no_case(database: Database) -> None:
+    template = Closed("a", ONE, state=CaseState.GOLDEN, expected=BLOCK)
+    await write(database, template, Closed("b", ONE, expected=BLOCK))
+
+    assert len((await read_rows(database, ALL)).cases) == 1

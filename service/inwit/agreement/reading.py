@@ -82,6 +82,7 @@ def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
     found = [
         _CASE.closed >= filters.since.astimezone(UTC),
         _CASE.closed < filters.until.astimezone(UTC),
+        _CASE.state != CaseState.GOLDEN.value,  # nobody is shown a template, only its copies
     ]
     for column, allowed in (
         (_CASE.tenant, filters.tenants),
