@@ -25,6 +25,7 @@ from sqlalchemy import event
 from inwit.ledger import escalations
 from inwit.ledger.case_files import Wanted, listed
 from inwit.ledger.database import Database, sqlite_url
+from inwit.ledger.standing import anything_due, standing
 from inwit.ledger.tables import ENTRIES, ESCALATIONS, SLOTS
 
 TENANTS = 20
@@ -47,10 +48,11 @@ class Query:
 _OPEN = frozenset({"pending", "claimed"})
 
 QUERIES = (
-    Query("anything_due", escalations.anything_due, EACH_SECOND_MS),
+    Query("anything_due", anything_due, EACH_SECOND_MS),
     Query("unindexed", lambda db: escalations.unindexed(db, 500), EACH_SECOND_MS),
-    Query("standing", escalations.standing, COUNT_MS),
+    Query("standing", standing, COUNT_MS),
     Query("open_tenants", escalations.open_tenants, EACH_SECOND_MS),
+    Query("all_tenants", escalations.all_tenants, EACH_SECOND_MS),
     Query("open_cases", lambda db: escalations.open_cases(db, "esc_8", 500, "tenant 7"), PAGE_MS),
     Query(
         "listed, open",
