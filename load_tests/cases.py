@@ -52,7 +52,7 @@ QUERIES = (
     Query("unindexed", lambda db: escalations.unindexed(db, 500), EACH_SECOND_MS),
     Query("standing", standing, COUNT_MS),
     Query("open_tenants", escalations.open_tenants, EACH_SECOND_MS),
-    Query("all_tenants", escalations.all_tenants, EACH_SECOND_MS),
+    Query("late_tenants", escalations.late_tenants, PAGE_MS),
     Query("open_cases", lambda db: escalations.open_cases(db, "esc_8", 500, "tenant 7"), PAGE_MS),
     Query(
         "listed, open",

@@ -62,7 +62,7 @@ async def _compare(*, apply: bool) -> list[Drift]:
             index = Index(database, ledger, Queue(redis))
             if not await answers(redis):
                 raise QueueDown("Redis does not answer, so nothing was compared.")
-            tenants = await index.all_tenants()
+            tenants = await index.late_tenants()
             work = index.repair if apply else index.drift
             return [await work(tenant) for tenant in tenants]
 

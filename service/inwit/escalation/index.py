@@ -106,9 +106,9 @@ class Index:
         """Those that have open cases."""
         return await self._database.read(escalations.open_tenants)
 
-    async def all_tenants(self) -> list[str]:
-        """Those that ever had a case: also of what is over something may be left in the queue."""
-        return await self._database.read(escalations.all_tenants)
+    async def late_tenants(self) -> list[str]:
+        """Those, and who had some within a day: of what is over something may be left."""
+        return await self._database.read(escalations.late_tenants)
 
     async def drift(self, tenant: str) -> Drift:
         """Compare a tenant's queue with the ledger.

@@ -111,7 +111,7 @@ class Sweeper:
             LedgerError: the database failed.
         """
         try:
-            for tenant in await self._index.all_tenants():
+            for tenant in await self._index.late_tenants():
                 await self._index.repair(tenant)
         except QueueDown:
             log.warning("queue_not_compared")

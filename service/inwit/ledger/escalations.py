@@ -7,7 +7,7 @@ writer in at a time, over all gateways: nothing changes between what is read and
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -165,20 +165,19 @@ def open_cases(connection: sa.Connection, after: str, most: int, tenant: str) ->
     return cases_of(connection, connection.execute(query).all())
 
 
+def late_tenants(connection: sa.Connection) -> list[str]:
+    """The tenants that have open cases, or had some within a day, by name."""
+    closed, since = ESCALATIONS.c.closed, Transaction(connection).now - timedelta(days=1)
+    query = sa.select(ESCALATIONS.c.tenant).where(closed.is_not(None), closed >= since)
+    ended = connection.execute(query.distinct()).scalars()
+    return sorted({*ended, *open_tenants(connection)})
+
+
 def open_tenants(connection: sa.Connection) -> list[str]:
     """The tenants that have open cases, by name."""
-    return _tenants(connection, QUEUED)
-
-
-def all_tenants(connection: sa.Connection) -> list[str]:
-    """The tenants that ever had a case, by name."""
-    return _tenants(connection)
-
-
-def _tenants(connection: sa.Connection, *those: sa.ColumnElement[bool]) -> list[str]:
-    """From each to the next one in an index: no more is read than there are tenants."""
+    # From each to the next one in the index: no more is read than there are tenants.
     column, found = ESCALATIONS.c.tenant, list[str]()
-    query = sa.select(sa.func.min(column)).where(*those, column > sa.bindparam("last"))
+    query = sa.select(sa.func.min(column)).where(QUEUED, column > sa.bindparam("last"))
     last: str | None = ""
     while last is not None:
         last = connection.execute(query, {"last": last}).scalar_one()

@@ -117,7 +117,7 @@ ESCALATIONS = Table(
     Column("response_id", String(40), nullable=False, index=True),
     Column("sequence", _Sequence, ForeignKey(ENTRIES.c.sequence), nullable=False),
     Column("key_id", String(16), nullable=False),
-    Column("tenant", String(128), nullable=False, index=True),
+    Column("tenant", String(128), nullable=False),
     Column("policy", String(64), nullable=False),
     Column("policy_version", String(64), nullable=False),
     Column("policy_digest", String(64), nullable=False),

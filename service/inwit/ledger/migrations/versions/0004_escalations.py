@@ -60,7 +60,6 @@ def _make_escalations() -> None:
     )
     with op.batch_alter_table("escalations") as batch_op:
         batch_op.create_index(batch_op.f("ix_escalations_response_id"), ["response_id"])
-        batch_op.create_index(batch_op.f("ix_escalations_tenant"), ["tenant"])
     queued = "closed IS NULL AND expected IS NULL"
     behind = "indexed < version AND expected IS NULL"
     _make_partial_index("ix_escalations_closed", ["closed"], "closed IS NOT NULL")
