@@ -40,15 +40,20 @@ _Data = Annotated[
 @app.command("datasets")
 def datasets(data: _Data = None) -> None:
     """List the sets: which are here, where each is from, and what its label means."""
-    from inwit.evaluation.datasets.reading import is_here
+    from inwit.evaluation.datasets.reading import held
     from inwit.evaluation.datasets.recipes import RECIPES
 
     table = Table("set", "here", "kind", "languages", "licence", "origin", "what the label means")
     for recipe in RECIPES:
-        here = "yes" if is_here(recipe, data) else "no"
-        kind, languages = recipe.distribution.value, " ".join(recipe.languages)
+        here = held(recipe, data)
         table.add_row(
-            recipe.name, here, kind, languages, recipe.licence, recipe.origin, recipe.label
+            recipe.name,
+            "no" if here is None else here,
+            recipe.distribution.value,
+            " ".join(recipe.languages),
+            recipe.licence,
+            recipe.origin,
+            recipe.label,
         )
     _out.print(table)
     if data is None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from inwit.errors import SetupError
-from inwit.evaluation.datasets.reading import find, is_here, read_prompts
+from inwit.evaluation.datasets.reading import find, held, read_prompts
 from inwit.evaluation.datasets.recipes import RECIPES, Distribution
 from inwit.evaluation.samples import draw
 from inwit.types import Message
@@ -27,8 +27,8 @@ def test_without_a_folder_there_is_the_own_suite() -> None:
     found = find(None)
 
     assert [each.recipe.name for each in found.datasets] == ["own"]
-    assert is_here(BY_NAME["own"], None)
-    assert not is_here(BY_NAME["gptfuzz"], None)
+    assert held(BY_NAME["own"], None) == "602 labelled"
+    assert held(BY_NAME["gptfuzz"], None) is None
 
 
 def test_parts_are_those_of_the_recipe(tmp_path: Path) -> None:
@@ -55,7 +55,9 @@ def test_prompts_are_told_once_with_their_system_turn(tmp_path: Path) -> None:
         (Message("system", "S"), Message("user", "A")),
         (Message("user", "B"),),
     )
+    assert held(BY_NAME["purplellama"], tmp_path) == "2 prompts"
     assert read_prompts(BY_NAME["multijail"], tmp_path) == ()
+    assert held(BY_NAME["multijail"], tmp_path) is None
 
 
 def test_recipes_say_where_a_set_is_from_and_what_its_label_means() -> None:

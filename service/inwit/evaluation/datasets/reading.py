@@ -100,9 +100,17 @@ def read_prompts(recipe: Recipe, folder: Path | None) -> tuple[tuple[Message, ..
     return tuple(found)
 
 
-def is_here(recipe: Recipe, folder: Path | None) -> bool:
-    """Whether there is a copy."""
-    return recipe is OWN or _file(recipe, folder) is not None
+def held(recipe: Recipe, folder: Path | None) -> str | None:
+    """What there is of a set, in words; None where there is no copy.
+
+    Raises:
+        SetupError: the copy cannot be read.
+    """
+    if recipe.distribution is Distribution.PROMPTS:
+        prompts = len(read_prompts(recipe, folder))
+        return f"{prompts} prompts" if prompts else None
+    found = read(recipe, folder)
+    return f"{len(found.samples)} labelled" if found else None
 
 
 def _wanted(names: tuple[str, ...]) -> tuple[Recipe, ...]:
