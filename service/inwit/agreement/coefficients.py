@@ -168,9 +168,9 @@ def measure(cases: Sequence[Ruled], resamples: int = RESAMPLES) -> Agreement:
         people=ratings.raters,
         too_few=count < TOO_FEW,
         percent=Estimate(percent, low, high),
-        cohen=_estimate(point.cohen, [each.cohen for each in drawn]),
-        fleiss=_estimate(point.fleiss, [each.fleiss for each in drawn]),
-        alpha=_estimate(point.alpha, [each.alpha for each in drawn]),
+        cohen=estimate_of(point.cohen, [each.cohen for each in drawn]),
+        fleiss=estimate_of(point.fleiss, [each.fleiss for each in drawn]),
+        alpha=estimate_of(point.alpha, [each.alpha for each in drawn]),
     )
 
 
@@ -187,7 +187,8 @@ def _resamples(ratings: Ratings, resamples: int) -> Iterator[Floats]:
         yield weights.reshape(rows, cases).astype(np.float64)
 
 
-def _estimate(point: Floats, drawn: Sequence[Floats]) -> Estimate:
+def estimate_of(point: Floats, drawn: Sequence[Floats]) -> Estimate:
+    """A coefficient with its interval from resamples, or the reason why one of them is missing."""
     value, draws = float(point[0]), np.concatenate(drawn)
     if np.isnan(value):
         return Estimate(None, why=WhyNot.NO_VARIATION)

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from inwit.agreement.coefficients import Coefficients, Ratings, coefficients
+from inwit.agreement.coefficients import Coefficients, Ratings, coefficients, estimate_of
 from inwit.agreement.report import TOO_FEW, Agreement, Estimate, WhyNot
-from inwit.evaluation.statistics.bootstrap import RESAMPLES, TAILS, ZERO, Resamples, widened
+from inwit.evaluation.statistics.bootstrap import RESAMPLES, TAILS, Resamples, widened
 from inwit.evaluation.statistics.observations import Floats, Integers
 from inwit.policy.calibration import Estimate as Interval
 
 Labels = Sequence[str | None]  # one for each rater, by place; None where that one gave none
 
-_MOST_UNDEFINED = 0.05  # of the resamples
 _CHUNK = 2**20  # numbers in one array
 
 
@@ -47,9 +46,9 @@ def measure_raters(
         people=ratings.raters,
         too_few=count < TOO_FEW,
         percent=_share(point.percent, [each.percent for each in draws], drawn.prompts),
-        cohen=_estimate(point.cohen, [each.cohen for each in draws]),
-        fleiss=_estimate(point.fleiss, [each.fleiss for each in draws]),
-        alpha=_estimate(point.alpha, [each.alpha for each in draws]),
+        cohen=estimate_of(point.cohen, [each.cohen for each in draws]),
+        fleiss=estimate_of(point.fleiss, [each.fleiss for each in draws]),
+        alpha=estimate_of(point.alpha, [each.alpha for each in draws]),
     )
 
 
@@ -75,17 +74,3 @@ def _share(point: Floats, drawn: Sequence[Floats], prompts: int) -> Estimate:
     low, high = (float(each) for each in np.percentile(np.concatenate(drawn), TAILS))
     found = widened(Interval(value, min(low, value), max(high, value)), prompts)
     return Estimate(value, found.low, found.high)
-
-
-def _estimate(point: Floats, drawn: Sequence[Floats]) -> Estimate:
-    """As `inwit.agreement` tells it: with the reason where a number or its interval is missing."""
-    value, draws = float(point[0]), np.concatenate(drawn)
-    if np.isnan(value):
-        return Estimate(None, why=WhyNot.NO_VARIATION)
-    defined = draws[~np.isnan(draws)]
-    if len(defined) < (1 - _MOST_UNDEFINED) * len(draws):
-        return Estimate(value, why=WhyNot.RARELY_DEFINED)
-    low, high = (float(each) for each in np.percentile(defined, TAILS))
-    if high - low < ZERO:
-        return Estimate(value, why=WhyNot.SAME_IN_ALL)
-    return Estimate(value, min(low, value), max(high, value))
