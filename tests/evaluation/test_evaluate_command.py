@@ -115,6 +115,54 @@ async def test_a_server_that_fails_ends_the_run_and_the_next_goes_on(tmp_path: P
     assert read_report(tmp_path / "one")[0].run.from_cache > 0
 
 
+@asynccontextmanager
+async def gateway(bodies: list[Any]) -> AsyncGenerator[str]:
+    """Blocks whatever shows the sign, for whoever has the key."""
+
+    async def check(request: web.Request) -> web.Response:
+        if request.headers.get("authorization") != "Bearer inwit_key":
+            return web.json_response({}, status=401)
+        bodies.append(body := await request.json())
+        unsafe = SIGN in str(body["candidate"])
+        told = {
+            "action": "block" if unsafe else "allow",
+            "review": {"risk": 0.9 if unsafe else 0.1},
+            "policy": {"digest": "d1"},
+        }
+        return web.json_response(told)
+
+    served = web.Application()
+    served.router.add_post("/v1/check", check)
+    runner = web.AppRunner(served)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    yield f"http://{host}:{port}"
+    await runner.cleanup()
+
+
+async def test_a_running_gateway_is_measured_as_its_callers_meet_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies: list[Any] = []
+    words = ("run", "--suite", "quick", *SETS, "--out", str(tmp_path / "one"), "--gateway")
+    async with gateway(bodies) as url:
+        refused = await asyncio.to_thread(evaluate, *words, url)
+        monkeypatch.setenv("INWIT_API_KEY", "inwit_key")
+        result = await asyncio.to_thread(evaluate, *words, url)
+
+    assert isinstance(refused.exception, SetupError)
+    assert "401" in str(refused.exception)
+    assert result.exit_code == 0, result.output
+    report, _ = read_report(tmp_path / "one")
+    (judge,) = [each for each in report.judges if each.kind == "gateway"]
+    assert judge.name == "gateway, default"
+    whole = [each for each in report.detection if (each.judge, each.slice) == (judge.name, "all")]
+    assert [each.at["decision"].fn for each in whole] == [0, 0]
+    assert report.own_drafts == report.correction == []
+    assert {body["policy"] for body in bodies} == {"default"}
+
+
 def test_sets_are_listed_with_what_is_here() -> None:
     result = evaluate("datasets")
 
