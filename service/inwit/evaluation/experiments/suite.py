@@ -35,7 +35,7 @@ class Suite:
 
 
 QUICK = Suite("quick", 12, 6, 100, 6, 6, 2, 2, 48)
-STANDARD = Suite("standard", 36, 18, 120, 22, 44, 8, 22)
+STANDARD = Suite("standard", 60, 24, 150, 22, 44, 8, 22)
 WHOLE = Suite("whole", 1_000_000, 1_000_000, 2_000, 400, 400, 100, 200)
 SUITES: Mapping[str, Suite] = {suite.name: suite for suite in (QUICK, STANDARD, WHOLE)}
 
