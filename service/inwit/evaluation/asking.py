@@ -1,6 +1,5 @@
 """Asks the served model about samples, by the code that serving uses."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -9,6 +8,7 @@ from inwit.clients.openai_compatible import OpenAICompatible
 from inwit.config import Settings
 from inwit.errors import SetupError
 from inwit.evaluation.samples import Sample
+from inwit.evaluation.turns import in_turn
 from inwit.pipeline.conscience import Conscience
 from inwit.pipeline.exchange import exchange_for
 from inwit.policy.policy import ReviewSpec
@@ -66,21 +66,14 @@ async def ask_all(
     Raises:
         SetupError: so many in a row failed that the server must be at fault.
     """
-    conscience, model, waiting = Conscience(client), client.resolve(None), iter(samples)
-    failed = 0
+    conscience, model = Conscience(client), client.resolve(None)
 
-    async def work() -> None:
-        nonlocal failed
-        for sample in waiting:
-            if failed >= _IN_A_ROW:
-                return
-            verdict = await _ask(conscience, review, sample, model)
-            failed = failed + 1 if verdict.fault in _BROKEN else 0
-            tell(sample, verdict)
+    async def ask(sample: Sample) -> bool:
+        verdict = await _ask(conscience, review, sample, model)
+        tell(sample, verdict)
+        return verdict.fault in _BROKEN
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(concurrency):
-            group.create_task(work())
+    failed = await in_turn(samples, concurrency, _IN_A_ROW, ask)
     if failed >= _IN_A_ROW:
         raise SetupError(
             f"The last {failed} samples could not be judged. Look after the model server; "

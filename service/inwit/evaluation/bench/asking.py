@@ -1,6 +1,5 @@
 """The bench: judges by name, what they answered, and the asking of what is not known yet."""
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
@@ -13,6 +12,7 @@ from inwit.evaluation.bench.cache import Cache, open_cache
 from inwit.evaluation.bench.judges import Judge, Score
 from inwit.evaluation.samples import Sample
 from inwit.evaluation.statistics.observations import Bools, Floats, Integers, Observations
+from inwit.evaluation.turns import in_turn
 from inwit.types import Fault
 
 # Faults that say that the server cannot serve at all, and how many in a row mean it.
@@ -74,24 +74,19 @@ class Bench:
         self, judge: Judge, cache: Cache, samples: Sequence[Sample], what: str
     ) -> list[Score]:
         answers: list[Score] = [Score()] * len(samples)
-        waiting, done, failed = iter(enumerate(samples)), 0, 0
+        done = 0
 
-        async def work() -> None:
-            nonlocal done, failed
-            for place, sample in waiting:
-                if failed >= _IN_A_ROW:
-                    return
-                answers[place] = score = await judge.ask(sample)
-                if score.settled:
-                    cache.put(sample.digest, score.as_json())
-                failed = failed + 1 if score.fault in _BROKEN else 0
-                done += 1
-                self.counts["asked"] += 1
-                self._progress(f"{what}: {judge.name}", done, len(samples))
+        async def ask(place: int) -> bool:
+            nonlocal done
+            answers[place] = score = await judge.ask(samples[place])
+            if score.settled:
+                cache.put(samples[place].digest, score.as_json())
+            done += 1
+            self.counts["asked"] += 1
+            self._progress(f"{what}: {judge.name}", done, len(samples))
+            return score.fault in _BROKEN
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(self._concurrency, len(samples))):
-                group.create_task(work())
+        failed = await in_turn(range(len(samples)), self._concurrency, _IN_A_ROW, ask)
         if failed >= _IN_A_ROW:
             raise SetupError(
                 f"The last {failed} questions to {judge.name} failed. Look after it; what it has "
