@@ -1,44 +1,24 @@
 """Rows from a real ledger: what is read, filtered, left out and not believed."""
 
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
-from pathlib import Path
 
-import pytest
 import sqlalchemy as sa
 
 from inwit.agreement.reading import read_rows
 from inwit.agreement.rows import CaseRow, Filters, JudgeState, Rows, RulingRow, Standing
 from inwit.cases import CaseState, RulingKind
 from inwit.decisions import Reason
-from inwit.ledger.database import Database, sqlite_url
+from inwit.ledger.database import Database
 from inwit.ledger.tables import POLICIES
 from inwit.types import Category, PolicyRef
 from tests.agreement.book import ALL, DEFAULT, NOON, Closed, write
-from tests.ledger.test_postgres import postgres as postgres  # a fixture
+from tests.ledger.both_databases import database as database  # fixtures
+from tests.ledger.both_databases import postgres as postgres
 
 APPROVE, EDIT, BLOCK = RulingKind.APPROVE, RulingKind.EDIT, RulingKind.BLOCK
 ONE = (("rev_ada", BLOCK, True, -10),)
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.process)])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Database]:
-    """An empty ledger."""
-    sqlite = request.param == "sqlite"
-    address = sqlite_url(tmp_path) if sqlite else request.getfixturevalue("postgres")[0]
-    opened = Database(address)
-    await opened.open()
-    yield opened
-    if not sqlite:
-        await opened.write(_drop_everything)
-    await opened.close()
-
-
-def _drop_everything(connection: sa.Connection) -> None:
-    connection.execute(sa.text("DROP SCHEMA public CASCADE"))
-    connection.execute(sa.text("CREATE SCHEMA public"))
 
 
 async def test_a_case_is_read_with_its_rulings_and_judges(database: Database) -> None:

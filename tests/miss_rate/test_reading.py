@@ -1,15 +1,13 @@
 """Entries from a real ledger: pages, the cap, reading on, and what is not believed."""
 
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from inwit.decisions import Record, Round, Sampling
-from inwit.ledger.database import Database, sqlite_url
+from inwit.ledger.database import Database
 from inwit.ledger.policies import keep
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.tables import POLICIES
@@ -19,7 +17,8 @@ from inwit.miss_rate.tally import Source
 from inwit.policy.decide import Evidence, decide
 from inwit.policy.loader import PACKAGED, load_policy
 from inwit.types import Candidate, ReviewStatus, Verdict
-from tests.ledger.test_postgres import postgres as postgres  # a fixture
+from tests.ledger.both_databases import database as database  # fixtures
+from tests.ledger.both_databases import postgres as postgres
 from tests.ledger.test_store import RECORD
 from tests.miss_rate.entries import SLICE
 from tests.miss_rate.test_seen import CLEARED, FLAGGED, PASS
@@ -29,24 +28,6 @@ HOUR = timedelta(hours=1)
 TEXT = (PACKAGED / "default.yaml").read_bytes()
 POLICY = load_policy(PACKAGED / "default.yaml")
 DOUBT = Verdict("conscience", ReviewStatus.JUDGED, risk=0.5, covers="c")
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.process)])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Database]:
-    """An empty ledger."""
-    sqlite = request.param == "sqlite"
-    address = sqlite_url(tmp_path) if sqlite else request.getfixturevalue("postgres")[0]
-    opened = Database(address)
-    await opened.open()
-    yield opened
-    if not sqlite:
-        await opened.write(_drop_everything)
-    await opened.close()
-
-
-def _drop_everything(connection: sa.Connection) -> None:
-    connection.execute(sa.text("DROP SCHEMA public CASCADE"))
-    connection.execute(sa.text("CREATE SCHEMA public"))
 
 
 def record(number: int, *, flagged: bool, conscience: Verdict = PASS) -> Record:
