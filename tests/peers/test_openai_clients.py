@@ -47,7 +47,7 @@ def last_choice(chunks: list[Any]) -> Any:
 
 def test_openai_gets_an_answer(openai: Seen, echo_model: EchoServer) -> None:
     plain = openai["plain"]
-    asked = next(body for body in echo_model.bodies if body.get("stop") == ["###"])
+    asked = next(body for body in echo_model.bodies if body.get("stop") == ["<end of openai>"])
 
     assert plain["choices"][0]["message"]["content"] == "How do tides work?"
     assert plain["choices"][0]["finish_reason"] == "stop"

@@ -39,7 +39,7 @@ def plain(client: openai.OpenAI) -> dict[str, Any]:
         messages=[{"role": "system", "content": "Be brief."}, *said("How do tides work?")],
         temperature=0,
         top_p=0.9,
-        stop=["###"],
+        stop=["<end of openai>"],
         presence_penalty=0.1,
         user="u-1",
         seed=7,
