@@ -1,7 +1,7 @@
 """A ledger in memory with a clock of its own, for the life of cases."""
 
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -81,8 +81,9 @@ class World:
         waits: float = 0,
         callback: str | None = None,
         rewrites: bool = True,
+        contents: Mapping[str, Any] | None = None,
     ) -> str:
-        """A held response; the id of its case."""
+        """A held response; the id of its case. `contents` goes over what is kept of it."""
         self.made += 1
         name = f"{self.made:032x}"
         offers = (Offer(RulingKind.APPROVE, ANSWER), Offer(RulingKind.APPROVE_REWRITE, REWRITE))
@@ -100,7 +101,10 @@ class World:
             waits=timedelta(seconds=waits),
             callback_url=callback,
         )
-        self.do(lambda each: _open(each, _record(name, hold), hold))
+        record = _record(name, hold)
+        kept = {kind: json.dumps(value).encode() for kind, value in (contents or {}).items()}
+        record = replace(record, contents={**record.contents, **kept})
+        self.do(lambda each: _open(each, record, hold))
         return hold.id
 
     def claim(self, case: str, who: Reviewer, token: str, **how: Any) -> Lease:

@@ -166,17 +166,17 @@ def _contents(
     connection: sa.Connection, export: Export, rows: Sequence[sa.Row[Any]]
 ) -> dict[str, Row]:
     """What was written, by the place of its row; nothing where it is gone or was changed."""
-    decided = _opened(connection, [row.sequence for row in rows], ("candidate",))
+    decided = contents_by_sequence(connection, [row.sequence for row in rows], ("candidate",))
     found: dict[str, Row] = {}
     if export.what is What.RULINGS:
-        said = _said(connection, rows)
+        spoken = said(connection, rows)
         for row in rows:
             found[row.place] = {
                 "candidate": _text(decided, row.sequence, "candidate"),
-                **said.get(row.id, {}),
+                **spoken.get(row.id, {}),
             }
         return found
-    left = _opened(connection, [row.own_sequence for row in rows], ("released",))
+    left = contents_by_sequence(connection, [row.own_sequence for row in rows], ("released",))
     for row in rows:
         found[row.place] = {
             "candidate": _text(decided, row.sequence, "candidate"),
@@ -185,13 +185,13 @@ def _contents(
     return found
 
 
-def _said(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> dict[str, Row]:
+def said(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> dict[str, Row]:
     """The reason and the edited text of rulings, from their own entries."""
     kinds = [ActKind.RULED.value, ActKind.RULED_LATE.value]
     times = sorted({row.at for row in rows})  # a ruling and its entry have the very same one
     entries = _facts(connection, _ENTRY.type.in_(kinds), _ENTRY.time.in_(times))
     by_sequence = {sequence: facts["facts"]["ruling"] for sequence, facts in entries}
-    opened = _opened(connection, list(by_sequence), ("reason", "edit"))
+    opened = contents_by_sequence(connection, list(by_sequence), ("reason", "edit"))
     return {by_sequence[sequence]: contents for sequence, contents in opened.items()}
 
 
@@ -200,9 +200,10 @@ def _text(opened: Mapping[int, Row], sequence: int, kind: str) -> str | None:
     return None if content is None else content["text"]
 
 
-def _opened(
+def contents_by_sequence(
     connection: sa.Connection, sequences: Sequence[int], kinds: tuple[str, ...]
 ) -> dict[int, Row]:
+    """Content of entries by their place and kind; nothing of one that is gone or was changed."""
     found: dict[int, Row] = {}
     for sequence, facts in _facts(connection, _ENTRY.sequence.in_(sorted(set(sequences)))):
         try:
