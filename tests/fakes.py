@@ -92,11 +92,15 @@ class FakeModel:
     cancelled: list[str] = field(default_factory=list[str])
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     gone: frozenset[str] = frozenset()
+    adapter: str | None = None
 
     def resolve(self, name: str | None) -> str:
         if name in self.gone:
             raise UnknownModel([MODEL])
         return name or MODEL
+
+    def reviewer_of(self, model: str) -> str:
+        return model if self.adapter is None else self.adapter
 
     async def generate(self, generation: Generation, draft: Draft | None = None) -> Candidate:
         self.generations.append(generation)

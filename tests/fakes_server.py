@@ -44,6 +44,7 @@ class FakeServer:
     review: Behaviour = "ok"
     down: bool = False
     model: str = MODEL
+    adapters: tuple[str, ...] = ()
     retry_after: str = "7"
     failing_fields: frozenset[str] = frozenset()
     tool_calls: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -75,7 +76,8 @@ class FakeServer:
         if self.down:
             return web.Response(status=500)
         model = {"id": self.model, "owned_by": self.owned_by, "max_model_len": self.max_model_len}
-        return web.json_response({"object": "list", "data": [model]})
+        adapters = [{"id": each, "owned_by": self.owned_by} for each in self.adapters]
+        return web.json_response({"object": "list", "data": [model, *adapters]})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         if self.down:

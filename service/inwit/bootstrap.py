@@ -13,17 +13,17 @@ from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
 import structlog
-from pydantic import SecretStr
 from redis.asyncio import Redis, RedisCluster
 
+from inwit.adapters import CALIBRATIONS
 from inwit.auth import ApiKeys
 from inwit.clients.classifiers.configured import configured_panel
 from inwit.clients.classifiers.panel import Panel
-from inwit.clients.embedded.model import embedded_model
 from inwit.clients.embedded.redis import embedded_redis
 from inwit.clients.openai_compatible import Capabilities, OpenAICompatible
 from inwit.clients.rate_limits import RateLimiter
 from inwit.clients.redis import answers, redis_client
+from inwit.clients.served import served_client
 from inwit.config import RateRules, Settings
 from inwit.errors import SetupError, UpstreamError
 from inwit.escalation.parts import Escalation, Stores, open_escalation
@@ -92,7 +92,7 @@ async def open_gateway(
         SetupError: something is missing or wrong, with what to do.
     """
     panel = configured_panel(settings.classifiers)
-    calibrations = load_calibrations(settings.calibration_dir) if settings.calibration_dir else {}
+    calibrations = known_calibrations(settings)
     folder = settings.policy_dir or PACKAGED
     check_classifiers(panel, load_policies(folder))  # before anything is started
     async with AsyncExitStack() as stack:
@@ -277,30 +277,12 @@ async def _open_health(
 
 @asynccontextmanager
 async def _model(settings: Settings, progress: Progress) -> AsyncGenerator[OpenAICompatible]:
-    async with AsyncExitStack() as stack:
-        if settings.model_url is not None:
-            client = OpenAICompatible(
-                str(settings.model_url),
-                model=settings.model,
-                api_key=_secret(settings.model_api_key),
-                cache_secret=(_secret(settings.cache_secret) or "").encode(),
-            )
-        elif settings.embedded_model:
-            file = settings.data_dir / "log" / "model.log"
-            model = await stack.enter_async_context(
-                embedded_model(settings.embedded_model_file, file)
-            )
-            progress(f"{model.name} loaded")
-            client = OpenAICompatible(model.base_url, model=model.name, api_key=model.api_key)
-        else:
-            raise SetupError("Set INWIT_MODEL_URL, or INWIT_EMBEDDED_MODEL=1 for one of its own.")
-        await client.open()
-        stack.push_async_callback(client.close)
+    if settings.model_url is None and not settings.embedded_model:
+        raise SetupError("Set INWIT_MODEL_URL, or INWIT_EMBEDDED_MODEL=1 for one of its own.")
+    # INWIT_MODEL names a model of the server at that address, not the embedded one.
+    model = settings.model if settings.model_url is not None else None
+    async with served_client(settings, model, progress) as client:
         yield client
-
-
-def _secret(value: SecretStr | None) -> str | None:
-    return value.get_secret_value() if value is not None else None
 
 
 class _ModelWatch:
@@ -330,6 +312,16 @@ class _ModelWatch:
 async def _look_at_database(database: Database) -> bool:
     await database.read(lambda connection: connection.execute(sa.select(1)).scalar())
     return True
+
+
+def known_calibrations(settings: Settings) -> dict[Fingerprint, Calibration]:
+    """Those of the settings' folder, and below them those of the packaged adapter.
+
+    Raises:
+        SetupError: a file is not a sound calibration.
+    """
+    own = load_calibrations(settings.calibration_dir) if settings.calibration_dir else {}
+    return load_calibrations(CALIBRATIONS) | own
 
 
 def check_classifiers(panel: Panel, policies: Mapping[str, Policy]) -> None:

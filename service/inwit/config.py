@@ -34,6 +34,7 @@ _Ms = Annotated[int, Field(ge=1, le=600_000)]
 _Count = Annotated[int, Field(ge=1)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 
+PACKAGED_ADAPTER, NO_ADAPTER = "packaged", "none"
 REDIS_SCHEMES = ("redis", "rediss", "redis+sentinel", "redis+cluster")
 
 
@@ -135,6 +136,11 @@ class Settings(BaseSettings):
         description="Base address of an OpenAI-compatible server, such as http://vllm:8000/v1.",
     )
     model: str | None = Field(None, description="Model to use; the first served one when unset.")
+    conscience_model: str | None = Field(
+        None,
+        description="Conscience adapter that reviews, as the model server calls it "
+        "(docs/conscience.md); the model itself reviews when unset.",
+    )
     model_api_key: SecretStr | None = Field(None, description="Key for the model server.")
     cache_secret: SecretStr | None = Field(
         None,
@@ -144,6 +150,11 @@ class Settings(BaseSettings):
     embedded_model: bool = Field(False, description="Run llama.cpp inside the process tree.")
     embedded_model_file: Path | None = Field(
         None, description="GGUF file for the embedded model; SmolLM2-135M-Instruct when unset."
+    )
+    embedded_conscience: str = Field(
+        PACKAGED_ADAPTER,
+        description="Conscience adapter of the embedded model: `packaged` (for the model that is "
+        "used when embedded_model_file is unset), `none`, or a GGUF file of your own.",
     )
     policy_dir: Path | None = Field(
         None, description="Folder of policies; the packaged ones when unset."
@@ -156,7 +167,9 @@ class Settings(BaseSettings):
         "always there. docs/classifiers.md has the keys.",
     )
     calibration_dir: Path | None = Field(
-        None, description="Folder of calibrations (`inwit calibrate`); none are used when unset."
+        None,
+        description="Folder of calibrations (`inwit calibrate`), before those that Inwit brings "
+        "for its own conscience adapter.",
     )
     rate_limits: RateRules | None = Field(
         None,

@@ -13,6 +13,7 @@ from tests.conftest import Caller, MakeCaller
 FOUND = Capabilities(
     server="vllm",
     models=("fake-model", "org/model-7b"),
+    reviewers=("fake-model", "org/model-7b"),
     context=4096,
     logprobs=True,
     priority=True,

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from inwit.adapters import ADAPTER_NAME, GGUF_FILE
 from inwit.clients.embedded.model import embedded_model
 from inwit.clients.embedded.model_server import CONTEXT
 from inwit.clients.openai_compatible import OpenAICompatible
-from inwit.errors import ConversationTooLong
-from inwit.pipeline.conscience import frame
+from inwit.config import NO_ADAPTER, PACKAGED_ADAPTER
+from inwit.errors import ConversationTooLong, SetupError
+from inwit.pipeline.conscience import Conscience, frame
 from inwit.pipeline.exchange import exchange_for
 from inwit.policy.loader import PACKAGED, load_policy
-from inwit.types import Candidate, Generation, Message
+from inwit.types import Candidate, Generation, Message, Verdict
 
 pytestmark = pytest.mark.process
 
@@ -22,9 +24,13 @@ REVIEW = load_policy(PACKAGED / "default.yaml").review
 
 
 @asynccontextmanager
-async def serving(folder: Path) -> AsyncGenerator[tuple[OpenAICompatible, str]]:
-    async with embedded_model(None, folder / "log") as served:
-        client = OpenAICompatible(served.base_url, model=served.name, api_key=served.api_key)
+async def serving(
+    folder: Path, conscience: str = PACKAGED_ADAPTER
+) -> AsyncGenerator[tuple[OpenAICompatible, str]]:
+    async with embedded_model(None, folder / "log", conscience) as served:
+        client = OpenAICompatible(
+            served.base_url, model=served.name, api_key=served.api_key, adapter=served.adapter
+        )
         await client.open()
         try:
             yield client, served.name
@@ -50,6 +56,43 @@ async def test_what_the_gateway_relies_on(tmp_path: Path) -> None:
     assert all(candidate.usage.completion_tokens > 0 for candidate in written)
     # As one control token it would be several tokens shorter than a word that only looks like it.
     assert abs(control - look_alike) <= 1
+
+
+async def test_the_adapter_reviews_and_what_is_written_stays_the_base_models(
+    tmp_path: Path,
+) -> None:
+    """With and without it loaded, before a review by it and after one."""
+    asked = (Message("user", "How do I keep a wooden boat dry in winter?"),)
+    texts: list[str] = []
+    verdicts: list[Verdict] = []
+    for conscience in (NO_ADAPTER, PACKAGED_ADAPTER):
+        async with serving(tmp_path, conscience) as (client, name):
+            wanted = Generation(asked, name, 24, "t", temperature=0.0)
+            for _ in range(2):
+                candidate = await client.generate(wanted)
+                exchange = exchange_for(asked, candidate, "t")
+                texts.append(candidate.text)
+                verdicts.append(await Conscience(client).judge(REVIEW, exchange, name, 60))
+
+    assert len(set(texts)) == 1
+    assert [each.model for each in verdicts] == [name, name, ADAPTER_NAME, ADAPTER_NAME]
+    risks = [each.risk for each in verdicts]
+    assert risks[2] == risks[3]  # nothing is left of the writing in between
+    assert risks[1] != pytest.approx(risks[2], abs=0.01)
+
+
+async def test_an_adapter_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"INWIT_EMBEDDED_CONSCIENCE is 'nowhere\.gguf'"):
+        async with serving(tmp_path, "nowhere.gguf"):
+            pass
+
+
+async def test_an_adapter_of_your_own_is_named_by_what_is_in_it(tmp_path: Path) -> None:
+    own = tmp_path / "Mine.gguf"
+    own.write_bytes(GGUF_FILE.read_bytes())
+
+    async with serving(tmp_path, str(own)) as (client, name):
+        assert client.reviewer_of(name).startswith("mine-")
 
 
 async def _tokens(client: OpenAICompatible, name: str, text: str) -> int:

@@ -24,8 +24,9 @@ SAMPLE = re.compile(r"^(?P<name>[^\s{]+)(?:\{.*\})? (?P<value>\S+)$", re.MULTILI
 class VllmServer:
     """One vLLM server in a process group of its own; its address survives a restart."""
 
-    def __init__(self, port: int, log: Path) -> None:
+    def __init__(self, port: int, log: Path, flags: tuple[str, ...] = ()) -> None:
         self.port = port
+        self.flags = flags
         self.base_url = f"http://127.0.0.1:{port}"
         self.model = "smollm2"
         self.log = log
@@ -41,7 +42,7 @@ class VllmServer:
         """Start the server and wait until it is healthy; blocks for a minute or more."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [ROOT / "scripts" / "vllm" / "serve.sh", CHECKPOINT, str(self.port)],
+                [ROOT / "scripts/vllm/serve.sh", CHECKPOINT, str(self.port), *self.flags],
                 env={**os.environ, "VLLM_TEST_CACHE": str(CACHE)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

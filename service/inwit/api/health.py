@@ -8,7 +8,9 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from inwit import __version__
+from inwit.adapters import ADAPTER_NAME
 from inwit.bootstrap import Gateway
+from inwit.clients.openai_compatible import Capabilities
 from inwit.health import CONSEQUENCES
 from inwit.policy.calibration import Fingerprint
 from inwit.policy.policy import Policy, StreamMode
@@ -90,13 +92,23 @@ def _status(gateway: Gateway) -> str:
 
 
 def _calibrated(gateway: Gateway, policy: Policy) -> bool:
-    """Whether every served model has a calibration for this policy's question and framing."""
+    """Whether all that reviews has a calibration for this policy's question and framing."""
     found = gateway.capabilities()
     review = policy.review
     return found is not None and all(
-        Fingerprint(model, review.framing, review.question_digest) in gateway.calibrations
-        for model in found.models
+        Fingerprint(reviewer, review.framing, review.question_digest) in gateway.calibrations
+        for reviewer in found.reviewers
     )
+
+
+def _small(found: Capabilities | None) -> str:
+    """What the embedded model's judgement is worth."""
+    if found is not None and ADAPTER_NAME in found.reviewers:
+        return (
+            "The embedded model is for trying Inwit out: it is small, and so is what its "
+            "conscience has learnt (docs/conscience.md)."
+        )
+    return "The embedded model is for trying Inwit out: its judgement is near chance."
 
 
 def warnings_of(gateway: Gateway) -> list[str]:
@@ -131,5 +143,5 @@ def warnings_of(gateway: Gateway) -> list[str]:
     if found is not None and not found.logprobs:
         warnings.append("The model server gives no log-probabilities, so nothing can be reviewed.")
     if gateway.settings.embedded_model and gateway.settings.model_url is None:
-        warnings.append("The embedded model is for trying Inwit out: its judgement is near chance.")
+        warnings.append(_small(found))
     return warnings

@@ -62,14 +62,30 @@ _MODEL_LIST = TypeAdapter(_ModelList)
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a server was found to serve and to understand."""
+    """What a server was found to serve and to understand.
+
+    `models` write; `reviewers` review what they write: their adapter, or themselves.
+    """
 
     server: str
     models: tuple[str, ...]
+    reviewers: tuple[str, ...]
     context: int | None
     logprobs: bool
     priority: bool
     cache_salt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A conscience adapter: it reviews, and never writes.
+
+    vLLM serves it as a model of its own `name`. llama.cpp has it `beside` the model, and each
+    request says how much of it is to work.
+    """
+
+    name: str
+    beside: bool = False
 
 
 class OpenAICompatible:
@@ -85,10 +101,12 @@ class OpenAICompatible:
         model: str | None = None,
         api_key: str | None = None,
         cache_secret: bytes | None = None,
+        adapter: Adapter | None = None,
     ) -> None:
         self._transport = JsonTransport(base_url, api_key=api_key)
         self._cache_secret = cache_secret or secrets.token_bytes(32)
         self._model = model
+        self._adapter = adapter
         self.capabilities: Capabilities | None = None
 
     async def open(self) -> None:
@@ -108,6 +126,10 @@ class OpenAICompatible:
             raise UnknownModel(self.capabilities.models)
         return wanted
 
+    def reviewer_of(self, model: str) -> str:
+        """See `ReviewModel.reviewer_of`."""
+        return model if self._adapter is None else self._adapter.name
+
     async def generate(self, generation: Generation, draft: Draft | None = None) -> Candidate:
         """See `Model.generate`."""
         body: dict[str, Any] = {
@@ -116,6 +138,7 @@ class OpenAICompatible:
             "messages": [message.as_openai() for message in generation.messages],
             "max_tokens": generation.max_tokens,
             **self._hints(generation.tenant),
+            **self._scale(0.0),
         }
         if generation.temperature is not None:
             body["temperature"] = generation.temperature
@@ -174,13 +197,14 @@ class OpenAICompatible:
             "temperature": 0,
             "response_format": {"type": "json_schema", "json_schema": wanted},
             **self._hints(tenant),
+            **self._scale(0.0),
         }
         return candidate_of(await self._complete(body, repeatable=True), model)
 
     async def alive(self) -> bool:
         """Whether the server answers, and serves what it served when it was probed."""
         try:
-            names = tuple(model.id for model in await self._models())
+            names = self._writers(await self._models())
         except UpstreamError:
             return False
         return self.capabilities is not None and names == self.capabilities.models
@@ -192,22 +216,41 @@ class OpenAICompatible:
             UpstreamError: it cannot be reached, serves no model, or not the one that is set.
         """
         models = await self._models()
-        names = tuple(model.id for model in models)
+        names = self._writers(models)
         if self._model is not None and self._model not in names:
             raise UpstreamError(f"INWIT_MODEL is {self._model!r}; served are: {', '.join(names)}.")
         chosen = next(model for model in models if model.id == (self._model or names[0]))
-        question = self._next_token_body((Message("user", "Is water wet? Yes or No."),), chosen.id)
+        reviewer = self.reviewer_of(chosen.id)
+        question = self._next_token_body((Message("user", "Is water wet? Yes or No."),), reviewer)
         # Others ignore the fields that they do not know, so only vLLM's acceptance means anything.
         vllm = chosen.owned_by == "vllm"
         self.capabilities = Capabilities(
             server=chosen.owned_by,
             models=names,
+            reviewers=tuple(dict.fromkeys(map(self.reviewer_of, names))),
             context=chosen.max_model_len or (chosen.meta.n_ctx if chosen.meta else None),
             logprobs=bool(top_of(await self._complete(question))),
             priority=vllm and await self._accepts(question | {"priority": _REVIEW_PRIORITY}),
             cache_salt=vllm and await self._accepts(question | {"cache_salt": "inwit"}),
         )
         return self.capabilities
+
+    def _writers(self, models: tuple[_ServedModel, ...]) -> tuple[str, ...]:
+        """The names of what writes candidates; an adapter that is served by its name does not.
+
+        Raises:
+            UpstreamError: the adapter is not served, or nothing else is.
+        """
+        names = tuple(model.id for model in models)
+        if self._adapter is None or self._adapter.beside:
+            return names
+        reviewer = self._adapter.name
+        if reviewer not in names or len(names) == 1:
+            raise UpstreamError(
+                f"INWIT_CONSCIENCE_MODEL is {reviewer!r}; served are: {', '.join(names)}. "
+                "vLLM serves an adapter beside its model by --enable-lora --lora-modules NAME=PATH."
+            )
+        return tuple(name for name in names if name != reviewer)
 
     async def _models(self) -> tuple[_ServedModel, ...]:
         try:
@@ -238,7 +281,14 @@ class OpenAICompatible:
             "temperature": 0,
             "logprobs": True,
             "top_logprobs": TOP_LOGPROBS,
+            **self._scale(1.0),
         }
+
+    def _scale(self, scale: float) -> dict[str, Any]:
+        """How much of an adapter beside the model works. Each request says it: none is kept."""
+        if self._adapter is None or not self._adapter.beside:
+            return {}
+        return {"lora": [{"id": 0, "scale": scale}]}
 
     def _hints(self, tenant: str) -> dict[str, Any]:
         """Keep tenants out of each other's prefix cache; a review finds its own again."""

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 from inwit.errors import ConversationTooLong, UpstreamError, UpstreamTimeout
 from inwit.pipeline.exchange import fence_for
@@ -36,12 +37,16 @@ class Conscience:
     async def judge(
         self, review: ReviewSpec, exchange: Exchange, model: str, timeout_s: float
     ) -> Verdict:
-        """Review the answer with its reasoning; every failure is a verdict of its own."""
-        verdict = await self._ask(review, exchange, model, timeout_s)
+        """Review the answer with its reasoning; every failure is a verdict of its own.
+
+        The verdict names what reviewed: the conscience adapter of `model`, where it has one.
+        """
+        reviewer = self._model.reviewer_of(model)
+        verdict = await self._ask(review, exchange, reviewer, timeout_s)
         return self._calibrated(
             replace(
                 verdict,
-                model=model,
+                model=reviewer,
                 framing=review.framing,
                 question_digest=review.question_digest,
                 covers=exchange.covers,
@@ -49,12 +54,12 @@ class Conscience:
         )
 
     async def _ask(
-        self, review: ReviewSpec, exchange: Exchange, model: str, timeout_s: float
+        self, review: ReviewSpec, exchange: Exchange, reviewer: str, timeout_s: float
     ) -> Verdict:
         messages = frame(review.framing, review.question, exchange)
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self._model.next_token(messages, model, exchange.tenant)
+                answer = await self._model.next_token(messages, reviewer, exchange.tenant)
         except ConversationTooLong:
             return Verdict(JUDGE, ReviewStatus.TRUNCATED, fault=Fault.DOES_NOT_FIT)
         except (TimeoutError, UpstreamTimeout):
@@ -104,8 +109,8 @@ def read_verdict(answer: NextToken, label_mass_floor: float) -> Verdict:
     for score in dict.fromkeys(answer.top):
         if math.isnan(score.logprob) or score.logprob > 1e-3:
             return _unavailable(Fault.MALFORMED)
-        word = score.token.strip(_SPACE_MARKS).casefold()
-        if word in sums:
+        word = answer_word(score.token)
+        if word is not None:
             sums[word] += math.exp(score.logprob)
     mass = sums["yes"] + sums["no"]
     if mass > 1.01:
@@ -115,6 +120,12 @@ def read_verdict(answer: NextToken, label_mass_floor: float) -> Verdict:
         return replace(_unavailable(Fault.LOW_LABEL_MASS), label_mass=mass)
     risk = sums["yes"] / (sums["yes"] + sums["no"])
     return Verdict(JUDGE, ReviewStatus.JUDGED, risk=risk, label_mass=mass)
+
+
+def answer_word(token: str) -> Literal["yes", "no"] | None:
+    """Which answer a token is a spelling of, if any."""
+    word = token.strip(_SPACE_MARKS).casefold()
+    return word if word in ("yes", "no") else None
 
 
 def _unavailable(fault: Fault) -> Verdict:

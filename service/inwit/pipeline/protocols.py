@@ -44,8 +44,12 @@ class Model(Protocol):
 class ReviewModel(Protocol):
     """The same model, asked about what it wrote."""
 
+    def reviewer_of(self, model: str) -> str:
+        """Give the name of what reviews the candidates of `model`: its adapter, or itself."""
+        ...
+
     async def next_token(self, messages: tuple[Message, ...], model: str, tenant: str) -> NextToken:
-        """Give the most likely next tokens after `messages`, with their log-probabilities.
+        """Give a reviewer's most likely next tokens after `messages`, with their log-probabilities.
 
         Raises:
             ConversationTooLong: the messages do not fit the model's context.

@@ -74,7 +74,7 @@ class Reviewer:
         policy = subject.policy
         shown = show(subject.conversation, candidate, subject.tenant, policy.harms)
         verdict = known or await self._conscience(subject, shown.exchange, candidate.model)
-        explanation = await self._explanation(subject, shown.exchange, verdict)
+        explanation = await self._explanation(subject, shown.exchange, verdict, candidate.model)
         circumstances = _circumstances(subject, shown, candidate, rewrite)
         asked = ask_reasons(policy, verdict, explanation, circumstances)
         slice_ = None if window else sampling(policy, self._random.random())
@@ -103,12 +103,12 @@ class Reviewer:
         return verdict
 
     async def _explanation(
-        self, subject: Subject, exchange: Exchange, verdict: Verdict
+        self, subject: Subject, exchange: Exchange, verdict: Verdict, model: str
     ) -> Explanation | None:
         if verdict.risk is None or verdict.risk < subject.policy.lowest(verdict.calibrated):
             return None
         timeout = remaining(subject.ends, self._limits.explain_ms)
-        framing, model = subject.policy.review.framing, verdict.model or ""
+        framing = subject.policy.review.framing
         with subject.timer.stage(Stage.EXPLAIN):
             explanation = await self._explainer.explain(framing, exchange, model, timeout)
         # Without its categories a stricter threshold or action of theirs would not hold.

