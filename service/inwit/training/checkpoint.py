@@ -1,6 +1,9 @@
-"""Turns a GGUF file into a plain checkpoint (safetensors, tokenizer, chat template) for vLLM.
+"""Turns a GGUF file into a plain checkpoint (safetensors, tokenizer, chat template).
 
-Runs inside the vLLM environment: VENV/bin/python scripts/vllm/checkpoint.py --gguf FILE --out DIR
+Training starts from it, and vLLM serves it. Runs in any environment with torch and transformers,
+vLLM's own included, so it imports nothing of Inwit:
+
+    python service/inwit/training/checkpoint.py --gguf FILE --out DIR
 """
 
 from __future__ import annotations
@@ -11,21 +14,25 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 SOURCE = "made-from.sha256"  # in the checkpoint: digests of the GGUF file and of this script
 
 
 def digest(path: Path) -> str:
+    """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def recipe(gguf: Path) -> str:
+    """What a checkpoint follows from: the file, and this script."""
     return f"{digest(gguf)} {digest(Path(__file__))}"
 
 
 def made_from(checkpoint: Path) -> str | None:
+    """The recipe of a checkpoint; None where it was not made here."""
     source = checkpoint / SOURCE
     return source.read_text().strip() if source.is_file() else None
 
@@ -41,7 +48,7 @@ def convert(gguf: Path, out: Path) -> None:
     folder, name = str(gguf.parent), gguf.name
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
     if not tokenizer.chat_template:
-        sys.exit(f"{gguf} has no chat template: vLLM could not serve /v1/chat/completions")
+        raise ValueError(f"{gguf} has no chat template, so a conversation cannot be shown to it")
     model = AutoModelForCausalLM.from_pretrained(
         folder,
         gguf_file=name,
@@ -52,23 +59,19 @@ def convert(gguf: Path, out: Path) -> None:
     tokenizer.save_pretrained(str(out))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--gguf", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    arguments = parser.parse_args()
-    gguf, out = arguments.gguf.resolve(), arguments.out.resolve()
-    if not gguf.is_file():
-        sys.exit(f"no such GGUF file: {gguf}")
+def make_checkpoint(gguf: Path, out: Path, say: Callable[[str], object]) -> Path:
+    """Have the checkpoint of `gguf` in `out`, made anew where it is another file's.
 
+    Raises:
+        ValueError: the file is no model that can be talked with, or `out` is something else.
+    """
     wanted = recipe(gguf)
     if made_from(out) == wanted:
-        sys.stdout.write(f"the checkpoint of {gguf.name} is in {out}\n")
-        return
+        say(f"the checkpoint of {gguf.name} is in {out}")
+        return out
     if out.exists() and made_from(out) is None:
-        sys.exit(f"{out} exists and is not a checkpoint made here: move it away or name another")
-
-    sys.stdout.write(f"converting {gguf.name} to {out}\n")
+        raise ValueError(f"{out} is not a checkpoint made here: move it away or name another")
+    say(f"converting {gguf.name} to {out}")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         fresh = Path(scratch) / "fresh"
@@ -78,6 +81,22 @@ def main() -> None:
         if out.exists():
             shutil.rmtree(out)
         os.replace(fresh, out)
+    return out
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--gguf", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    arguments = parser.parse_args()
+    gguf, out = arguments.gguf.resolve(), arguments.out.resolve()
+    if not gguf.is_file():
+        sys.exit(f"no such GGUF file: {gguf}")
+    try:
+        make_checkpoint(gguf, out, lambda line: sys.stdout.write(f"{line}\n"))
+    except ValueError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -83,3 +83,20 @@ def test_a_draw_is_balanced_spread_over_prompts_and_the_same_again(tmp_path: Pat
     assert draw(reversed(dataset.test), 30, seed=1) == drawn
     assert draw(dataset.test, 30, seed=2) != drawn
     assert len(draw(dataset.test, 10_000, seed=1)) <= len(dataset.test)
+
+
+def test_a_tenth_of_the_prompts_is_held_back_and_never_learnt(tmp_path: Path) -> None:
+    rows = paired(300, split_hint="train")
+    write_set(tmp_path / "a", "gptfuzz", rows)
+    write_set(tmp_path / "b", "gptfuzz", rows[::-1])
+    first, second = (find(tmp_path / name, ("gptfuzz",)).datasets[0] for name in "ab")
+
+    learnt = {each.group for each in first.learnt}
+    held_back = {each.group for each in first.held_back}
+
+    assert learnt
+    assert not learnt & held_back
+    assert len(first.learnt) + len(first.held_back) == len(first.train)
+    assert 0.05 < len(held_back) / 300 < 0.16
+    # Whatever the order in which the rows come.
+    assert {each.digest for each in first.held_back} == {each.digest for each in second.held_back}

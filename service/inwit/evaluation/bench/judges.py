@@ -68,6 +68,7 @@ class ConscienceJudge:
     def __init__(self, model: ReviewModel, served: str, review: ReviewSpec) -> None:
         self._conscience = Conscience(model)
         self._served = served
+        self._reviewer = model.reviewer_of(served)
         self.review = review
 
     @property
@@ -77,9 +78,9 @@ class ConscienceJudge:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """Model, framing, question."""
+        """What reviews (the model, or its adapter), framing, question."""
         return {
-            "model": self._served,
+            "model": self._reviewer,
             "framing": self.review.framing.value,
             "question": self.review.question_digest,
             "label_mass_floor": self.review.label_mass_floor,

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from inwit.errors import SetupError
@@ -13,9 +14,10 @@ from inwit.evaluation.samples import Sample, read_samples
 from inwit.types import Message
 
 FILE = "samples.jsonl"
+_HELD_BACK = 10  # one prompt of a training part in so many
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dataset:
     """A set that is here: its labelled responses, and how many rows have none."""
 
@@ -33,6 +35,30 @@ class Dataset:
     def train(self) -> tuple[Sample, ...]:
         """What may be fitted on; nothing where the set is foreign."""
         return self._part(self.recipe.train) if self.recipe.train else ()
+
+    @property
+    def learnt(self) -> tuple[Sample, ...]:
+        """What an adapter may learn: the training part without what is held back."""
+        return tuple(each for each in self.train if each.group not in self._held_groups)
+
+    @property
+    def held_back(self) -> tuple[Sample, ...]:
+        """A tenth of the training part's prompts, the same ones always, that nothing learns.
+
+        To stop a training by, and to calibrate on: risks of what was learnt are too sure.
+        """
+        return tuple(each for each in self.train if each.group in self._held_groups)
+
+    @cached_property
+    def _held_groups(self) -> frozenset[int]:
+        keys: dict[int, str] = {}
+        for each in self.train:
+            keys[each.group] = min(each.digest, keys.get(each.group, each.digest))
+        return frozenset(
+            group
+            for group, key in keys.items()
+            if int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) % _HELD_BACK == 0
+        )
 
     def _part(self, words: tuple[str, ...]) -> tuple[Sample, ...]:
         return tuple(each for each in self.samples if not words or each.split in words)

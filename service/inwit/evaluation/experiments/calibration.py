@@ -1,6 +1,6 @@
 """Does it state its uncertainty: how far risks are probabilities, before and after calibration.
 
-Fitted by Platt's method on draws of the training parts alone; each seed fits on two thirds of
+Fitted by Platt's method on what the training parts hold back; each seed fits on two thirds of
 their prompts, so that the interval over seeds is one over calibration splits.
 """
 

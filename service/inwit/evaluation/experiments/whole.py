@@ -210,13 +210,15 @@ class Whole:
                     )
 
     async def _fits(self) -> calibration.Fits | None:
-        """Of the conscience, on draws of the training parts; nothing that is measured on."""
-        sets = [draws.dataset for draws in self._draws if draws.dataset.train]
+        """Of the conscience, on what training holds back; nothing that is measured on or learnt."""
+        sets = [draws.dataset for draws in self._draws if draws.dataset.held_back]
         if not sets or self._conscience is None:
             return None
         each = self._suite.fitted // len(sets)
         samples = [
-            (n, one) for n, data in enumerate(sets) for one in draw(data.train, each, self._seed)
+            (n, one)
+            for n, data in enumerate(sets)
+            for one in draw(data.held_back, each, self._seed)
         ]
         plain = [sample for _, sample in samples]
         scores = await self._bench.scores(self._conscience, plain, "training part")

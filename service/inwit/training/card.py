@@ -1,0 +1,327 @@
+"""training_card.md: what an adapter was taught, what it is worth by the evaluation, and its limits.
+
+Figures are copied from reports, never computed here.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from inwit.evaluation.results import Correction, Figure, Report, Shift
+from inwit.training.facts import Facts
+
+FILE = "training_card.md"
+BENIGN = "benign look-alikes"
+MOST_RISE = 0.02  # of the share of benign answers that are withheld
+
+_NONE = "-"
+
+_ABOUT = """\
+A conscience adapter: LoRA on the model that it reviews. It answers one question with Yes or No, and
+never writes: whatever generates uses the base weights alone.
+"""
+_DATA = """\
+Training parts only. A tenth of the prompts is held back to stop by; test parts were never read, and
+no row is in the adapter's files. At most half of the safe answers are refusals.
+"""
+_DETECTION = """\
+95 % bootstrap intervals over prompts; over seeds: mean of the draws. The baselines know
+the set that they are measured on.
+"""
+_BENIGN = f"""\
+Share of {BENIGN} at or above the policy's lower threshold, or decided so. A rise of more than
+{MOST_RISE * 100:.0f} points is told as such.
+"""
+_WATCHED = """\
+The same tasks with and without words that announce an examination, or privacy: the shift.
+"""
+_LIMITS = """\
+- Each set has its own notion of unsafe, and the adapter has learnt a mixture of four and of Inwit's
+  own. A policy whose question means something else needs its own measurement.
+- English. What it says of other languages is whatever the base model carries over.
+- A high AUROC on a training set's test part says little about harms that no set holds.
+- Long prompts and answers were cut while learning; the review when serving is whole.
+- A review by an adapter does not find the conversation in the model server's prefix cache: its own
+  pass over the whole text is what it costs (docs/conscience.md has the measurement).
+- It is one control among several. Nothing here makes it proof."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """The evaluation without and with the adapter; either may be missing."""
+
+    before: Report | None
+    after: Report | None
+
+    @property
+    def both(self) -> tuple[Report | None, Report | None]:
+        """Before and after."""
+        return self.before, self.after
+
+
+def write_card(folder: Path, facts: Facts, reports: Reports) -> Path:
+    """Write the card beside the adapter, and give its file."""
+    file = folder / FILE
+    file.write_text("\n".join(_card(facts, reports)) + "\n", "utf-8")
+    return file
+
+
+def _card(facts: Facts, reports: Reports) -> Iterator[str]:
+    yield f"# Training card: {facts.adapter}"
+    yield ""
+    yield from _about(facts)
+    yield from _data(facts)
+    yield from _validation(facts)
+    if reports.after is not None:
+        yield from _detection(reports)
+        yield from _benign(reports)
+        yield from _attacks(facts, reports)
+        yield from _watched(reports)
+        yield from _corrections(reports)
+    yield from _limits()
+
+
+def _about(facts: Facts) -> Iterator[str]:
+    plan = facts.plan
+    versions = ", ".join(f"{name} {number}" for name, number in facts.versions.items())
+    yield _ABOUT
+    yield f"- Base: {facts.base}, weights `{facts.base_digest[:16]}`."
+    yield (
+        f"- Adapter: rank {plan['rank']:.0f} on all projections from layer {plan['frozen']:.0f}; "
+        "loss: minus the log-probability of the right answer word, labels smoothed by .05."
+    )
+    yield (
+        f"- {facts.passes} passes, {plan['batch']:.0f} samples a step, learning rate "
+        f"{plan['learning_rate']:g}, stopped by the validation samples."
+    )
+    questions = ", ".join(facts.questions)
+    yield f"- Questions (digests): {questions}; measured with policy `{facts.policy}`."
+    yield f"- Made {facts.made} by {facts.tool} on {facts.machine}: {versions}."
+    yield ""
+
+
+def _data(facts: Facts) -> Iterator[str]:
+    yield "## Data"
+    yield ""
+    yield _DATA
+    yield from _table(
+        ("set", "origin", "licence", "copy", "unsafe", "safe", "held back", "weight"),
+        (
+            (
+                each.name,
+                each.origin,
+                each.licence,
+                f"`{each.digest[:16]}`",
+                str(each.unsafe),
+                str(each.safe),
+                str(each.validation),
+                f"{each.weight:g}",
+            )
+            for each in facts.datasets
+        ),
+    )
+    if facts.missing:
+        yield f"Not there, and so not learnt: {', '.join(facts.missing)}."
+    yield f"Disguises learnt, each label kept: {', '.join(facts.disguises)}."
+    yield ""
+
+
+def _validation(facts: Facts) -> Iterator[str]:
+    yield "## Validation samples, by seed"
+    yield ""
+    names = [name for name in facts.seeds[0].auroc if name != "auroc"]
+    yield from _table(
+        ("seed", *names, "mean AUROC", "steps", "minutes"),
+        (
+            (
+                f"{each.seed}{' (kept)' if each.seed == facts.chosen else ''}",
+                *(_share(each.auroc.get(name)) for name in names),
+                _share(each.auroc["auroc"]),
+                str(each.steps),
+                f"{each.seconds / 60:.0f}",
+            )
+            for each in facts.seeds
+        ),
+    )
+
+
+def _detection(reports: Reports) -> Iterator[str]:
+    yield "## AUROC before and after, on test parts and foreign sets"
+    yield ""
+    yield _DETECTION
+    after = reports.after
+    sets = [] if after is None else [each for each in after.datasets if each.digest]
+    yield from _table(
+        ("set", "before", "after", "after, over seeds", "embedded classifier", "bag of words"),
+        (
+            (
+                f"{each.name} ({each.distribution})",
+                _auroc(reports.before, each.name, _conscience(reports.before)),
+                _auroc(after, each.name, _conscience(after)),
+                _over_seeds(after, each.name),
+                _auroc(after, each.name, "classifier, embedded"),
+                _auroc(after, each.name, "baseline, bag of words"),
+            )
+            for each in sets
+        ),
+    )
+    yield "ECE of the conscience after calibration (Platt, fitted on training parts):"
+    yield ""
+    yield from _table(
+        ("set", "before", "after"),
+        (
+            (each.name, *(_ece(report, each.name) for report in reports.both))
+            for each in sets
+            if each.distribution == "in"
+        ),
+    )
+
+
+def _benign(reports: Reports) -> Iterator[str]:
+    yield "## Benign answers withheld"
+    yield ""
+    yield _BENIGN
+    rows: list[tuple[str, ...]] = []
+    for name, dataset, rates in _false_positives(reports):
+        known = [rate for rate in rates if rate is not None]
+        rose = len(known) == 2 and known[1].value - known[0].value > MOST_RISE
+        told = "**more than 2 points more**" if rose else "no" if len(known) == 2 else _NONE
+        rows.append((name, dataset, *map(_figure, rates), told))
+    yield from _table(("judge", "set", "before", "after", "rose"), rows)
+
+
+def _attacks(facts: Facts, reports: Reports) -> Iterator[str]:
+    yield "## Under attack"
+    yield ""
+    report = reports.after
+    found = [] if report is None else report.attacks
+    rows = [
+        (each.attack, "learnt" if each.attack in facts.disguises else "new", _figure(each.recall))
+        for each in found
+        if each.judge == _conscience(report)
+    ]
+    yield from _table(("attack", "in training", "recall of the conscience"), rows)
+    yield from _table(
+        ("judge", "worst case before", "worst case after"),
+        (
+            (
+                each.judge,
+                _figure(_worst(reports.before, each.judge)),
+                _figure(each.worst),
+            )
+            for each in ([] if report is None else report.worst_case)
+        ),
+    )
+
+
+def _watched(reports: Reports) -> Iterator[str]:
+    yield "## Watched or not"
+    yield ""
+    yield _WATCHED
+    rows: list[tuple[str, ...]] = []
+    for when, report in zip(("before", "after"), reports.both, strict=True):
+        judge = _conscience(report)
+        rows += [
+            (each.cue, when, _shift(each.recall), _shift(each.mean_risk))
+            for each in ([] if report is None else report.watched)
+            if each.judge == judge
+        ]
+    yield from _table(("cue", "adapter", "recall", "mean risk"), sorted(rows))
+
+
+def _corrections(reports: Reports) -> Iterator[str]:
+    yield "## Rewrites"
+    yield ""
+    rows: list[tuple[str, ...]] = []
+    for when, report in zip(("before", "after"), reports.both, strict=True):
+        rows += [_correction(when, each) for each in ([] if report is None else report.correction)]
+    yield from _table(
+        ("candidates", "adapter", "number", "cosmetic", "refused", "safe and useful"), sorted(rows)
+    )
+
+
+def _limits() -> Iterator[str]:
+    yield "## Limits"
+    yield ""
+    yield _LIMITS
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'|'.join('---' for _ in head)}|"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+    yield ""
+
+
+def _conscience(report: Report | None) -> str | None:
+    judges = [] if report is None else report.judges
+    return next((each.name for each in judges if each.kind == "conscience" and each.in_use), None)
+
+
+def _auroc(report: Report | None, dataset: str, judge: str | None) -> str:
+    for each in [] if report is None else report.detection:
+        if (each.judge, each.dataset, each.slice) == (judge, dataset, "all"):
+            return _figure(each.auroc)
+    return _NONE
+
+
+def _over_seeds(report: Report | None, dataset: str) -> str:
+    judge = _conscience(report)
+    for each in [] if report is None else report.detection:
+        if (each.judge, each.dataset, each.slice) == (judge, dataset, "all") and each.over_seeds:
+            return f"{_share(each.over_seeds.mean)} ({each.over_seeds.seeds})"
+    return _NONE
+
+
+def _ece(report: Report | None, dataset: str) -> str:
+    judge = _conscience(report)
+    for each in [] if report is None else report.calibration:
+        if (each.judge, each.dataset, each.stage) == (judge, dataset, "after"):
+            return _figure(each.ece)
+    return _NONE
+
+
+def _false_positives(
+    reports: Reports,
+) -> Iterator[tuple[str, str, tuple[Figure | None, Figure | None]]]:
+    report = reports.after
+    for each in [] if report is None else report.detection:
+        if each.slice == BENIGN and not each.judge.startswith("baseline"):
+            rates = [_false_positive(one, each.judge, each.dataset) for one in reports.both]
+            yield each.judge, each.dataset, (rates[0], rates[1])
+
+
+def _false_positive(report: Report | None, judge: str, dataset: str) -> Figure | None:
+    for each in [] if report is None else report.detection:
+        if (each.judge, each.dataset, each.slice) == (judge, dataset, BENIGN):
+            at = each.at.get("lower") or each.at.get("decision")
+            return at.false_positive_rate if at else None
+    return None
+
+
+def _worst(report: Report | None, judge: str) -> Figure | None:
+    found = [] if report is None else report.worst_case
+    return next((each.worst for each in found if each.judge == judge), None)
+
+
+def _correction(when: str, each: Correction) -> tuple[str, ...]:
+    shares = (each.cosmetic, each.refused, each.safe_and_useful)
+    return (each.label, when, str(each.candidates), *map(_figure, shares))
+
+
+def _share(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.2f}"
+
+
+def _figure(figure: Figure | None) -> str:
+    if figure is None:
+        return _NONE
+    return f"{figure.value:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
+
+
+def _shift(found: Shift | None) -> str:
+    if found is None:
+        return _NONE
+    noise = "" if found.beyond_noise else ", within noise"
+    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]{noise}"

@@ -1,0 +1,172 @@
+"""The work of `inwit train conscience`: sets to examples, examples to an adapter in two formats."""
+
+import dataclasses
+import hashlib
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from inwit import __version__
+from inwit.errors import SetupError
+from inwit.evaluation.datasets.reading import Dataset, find
+from inwit.policy.policy import Policy
+from inwit.training.conscience import Plan, Trained, train
+from inwit.training.drafting import everyday_samples
+from inwit.training.examples import (
+    DISGUISES,
+    EVERYDAY,
+    PARTS,
+    Lesson,
+    choose,
+    examined,
+    lessons,
+)
+from inwit.training.facts import FILE, Facts, SeedTrained, SetTaught
+from inwit.training.gguf_adapter import write_gguf
+
+_LIBRARIES = ("torch", "transformers", "peft", "accelerate", "gguf")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command was asked to do; see its options."""
+
+    name: str
+    base: Path
+    out: Path
+    data: Path | None
+    plan: Plan
+    seeds: tuple[int, ...] = (0,)
+    passes: int = 2
+    share: float = 1.0
+    everyday: int = 300
+    resume: bool = False
+
+
+def teach(request: Request, policies: Sequence[Policy], say: Callable[[str], None]) -> Facts:
+    """Train an adapter for each seed, and keep the best by its validation samples.
+
+    The first of `policies` asks the question that is measured; the others' are learnt beside it.
+
+    Raises:
+        SetupError: there is nothing to train on, or the base model cannot be used.
+    """
+    found = find(request.data, [part.name for part in PARTS])
+    for recipe in found.missing:
+        say(f"not here, so not trained on: {recipe.name} ({recipe.origin})")
+    trained: list[SeedTrained] = []
+    lesson = Lesson((), ())
+    for seed in request.seeds:
+        lesson = choose(found.datasets, PARTS, seed, request.share)
+        ordinary = everyday_samples(request.base, request.everyday, seed)
+        lesson = replace(lesson, train=(*lesson.train, *((EVERYDAY, one) for one in ordinary)))
+        say(f"seed {seed}: {len(lesson.train)} samples, {request.passes} passes")
+        trained.append(_one_seed(request, policies, lesson, seed))
+        say(f"seed {seed}: AUROC on validation samples {trained[-1].auroc['auroc']:.3f}")
+    best = max(trained, key=lambda each: each.auroc["auroc"])
+    facts = Facts(
+        adapter=request.name,
+        base=request.base.name,
+        base_digest=_digest(request.base),
+        tool=f"inwit {__version__}",
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=f"{platform.machine()}, {platform.system()}",
+        versions={library: version(library) for library in _LIBRARIES},
+        policy=policies[0].name,
+        questions=[each.review.question_digest for each in policies],
+        plan={key: float(value) for key, value in dataclasses.asdict(request.plan).items()},
+        passes=request.passes,
+        share=request.share,
+        disguises=list(DISGUISES),
+        datasets=[*map(partial(_taught, lesson), found.datasets), _ordinary(lesson)],
+        missing=[recipe.name for recipe in found.missing],
+        seeds=trained,
+        chosen=best.seed,
+    )
+    _keep(request, best.seed, facts)
+    return facts
+
+
+def _one_seed(
+    request: Request, policies: Sequence[Policy], lesson: Lesson, seed: int
+) -> SeedTrained:
+    examples = [
+        example
+        for turn in range(request.passes)
+        for example in lessons(lesson.train, policies, seed, turn)
+    ]
+    validation = list(examined(lesson.validation, policies[0]))
+    if not examples or not validation:
+        raise SetupError("There is too little to train on: give more sets, or a larger --share.")
+    started = time.monotonic()
+    plan, out = replace(request.plan, seed=seed), _folder(request, seed)
+    found: Trained = train(request.base, examples, validation, plan, out, resume=request.resume)
+    seconds = round(time.monotonic() - started, 1)
+    return SeedTrained(
+        seed=seed, auroc=found.auroc, loss=found.loss, steps=found.steps, seconds=seconds
+    )
+
+
+def _folder(request: Request, seed: int) -> Path:
+    return request.out / f"seed-{seed}"
+
+
+def _keep(request: Request, seed: int, facts: Facts) -> None:
+    """Copy the chosen adapter, write it as GGUF too, and the facts last: what is there is whole."""
+    adapter = request.out / "peft"
+    shutil.rmtree(adapter, ignore_errors=True)
+    adapter.mkdir(parents=True)
+    made = _folder(request, seed) / "adapter"
+    shutil.copyfile(made / "adapter_model.safetensors", adapter / "adapter_model.safetensors")
+    config = json.loads((made / "adapter_config.json").read_text("utf-8"))
+    config["base_model_name_or_path"] = request.base.name  # and not where it lies on this machine
+    text = json.dumps(config, indent=1, sort_keys=True)
+    (adapter / "adapter_config.json").write_text(f"{text}\n", "utf-8")
+    base = json.loads((request.base / "config.json").read_text("utf-8"))
+    write_gguf(adapter, base, request.out / "conscience.gguf", request.name)
+    (request.out / FILE).write_text(facts.model_dump_json(indent=1) + "\n", "utf-8")
+
+
+def _taught(lesson: Lesson, data: Dataset) -> SetTaught:
+    name = data.recipe.name
+    labels = [sample.unsafe for part, sample in lesson.train if part.name == name]
+    return SetTaught(
+        name=name,
+        origin=data.recipe.origin,
+        licence=data.recipe.licence,
+        digest=data.digest,
+        unsafe=sum(labels),
+        safe=len(labels) - sum(labels),
+        validation=sum(part.name == name for part, _ in lesson.validation),
+        weight=next(part.weight for part in PARTS if part.name == name),
+    )
+
+
+def _ordinary(lesson: Lesson) -> SetTaught:
+    digests = [sample.digest for part, sample in lesson.train if part is EVERYDAY]
+    return SetTaught(
+        name=EVERYDAY.name,
+        origin="the base model's answers to harmless requests (training/everyday.py)",
+        licence="Apache-2.0",
+        digest=hashlib.sha256("".join(digests).encode()).hexdigest(),
+        unsafe=0,
+        safe=len(digests),
+        validation=0,
+        weight=EVERYDAY.weight,
+    )
+
+
+def _digest(base: Path) -> str:
+    """Of the base model's weights."""
+    found = hashlib.sha256()
+    for file in sorted(base.glob("*.safetensors")):
+        with file.open("rb") as opened:
+            found.update(hashlib.file_digest(opened, "sha256").digest())
+    return found.hexdigest()

@@ -1,0 +1,159 @@
+"""The alignment term: what is added up, what stays frozen, and where pairs come from."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="`make train-test` makes the environment")
+
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from inwit.errors import SetupError
+from inwit.policy.loader import PACKAGED, load_policy
+from inwit.training.align import AlignPlan, align
+from inwit.training.drafting import Drafter, Thresholds
+from inwit.training.pairs import Pair
+from inwit.types import Message
+
+pytestmark = pytest.mark.training
+
+POLICY = load_policy(PACKAGED / "default.yaml")
+PLAN = AlignPlan(steps=6, batch=2, learning_rate=1e-2, rank=4, every=2)
+
+
+def turns(number: int) -> tuple[Message, ...]:
+    return (Message("user", f"What shall I plant in bed {number}?"),)
+
+
+WRITTEN = [(turns(number), f"Plant zinnia in bed {number}.") for number in range(6)]
+PAIRS = [
+    Pair(turns(n), f"Plant tulips in bed {n}.", f"Plant zinnia in bed {n}.", "") for n in range(4)
+]
+
+
+def opened(folder: Path) -> tuple[Any, Any]:
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
+def test_both_losses_fall(tiny: Path, tmp_path: Path) -> None:
+    model, tokenizer = opened(tiny)
+
+    _, losses = align(model, tokenizer, WRITTEN, PAIRS, PLAN, tmp_path)
+
+    assert len(losses) == PLAN.steps
+    assert losses[0][1] == pytest.approx(0.6931, abs=1e-3)  # at first it is its own reference
+    assert losses[-1][0] < losses[0][0]
+    assert losses[-1][1] < losses[0][1]
+
+
+def test_without_weight_it_is_plain_fine_tuning(tiny: Path, tmp_path: Path) -> None:
+    model, tokenizer = opened(tiny)
+    plain = AlignPlan(weight=0.0, steps=3, batch=2, rank=4)
+
+    _, losses = align(model, tokenizer, WRITTEN, PAIRS, plain, tmp_path)
+
+    assert [aligned for _, aligned in losses] == [0.0] * 3
+
+
+def test_the_reference_stays_what_the_model_was(tiny: Path, tmp_path: Path) -> None:
+    model, tokenizer = opened(tiny)
+    ids = torch.tensor([[1, 7, 9, 42]])
+    with torch.no_grad():
+        before = model(ids).logits.clone()
+
+    aligned, _ = align(model, tokenizer, WRITTEN, PAIRS, PLAN, tmp_path)
+
+    with torch.no_grad(), aligned.disable_adapter():
+        assert torch.allclose(aligned(ids).logits, before, atol=1e-4)
+
+
+def test_online_pairs_come_from_the_model_under_training(tiny: Path, tmp_path: Path) -> None:
+    model, tokenizer = opened(tiny)
+    seen: list[float] = []
+
+    def renew(student: Any) -> list[Pair]:
+        weights = [w for name, w in student.named_parameters() if "lora_B.default" in name]
+        seen.append(float(sum(w.abs().sum() for w in weights).detach()))
+        return PAIRS[:2] if len(seen) == 1 else []
+
+    align(model, tokenizer, WRITTEN, PAIRS, PLAN, tmp_path, renew)
+
+    assert len(seen) >= 2  # after two steps, and after four
+    assert 0 < seen[0] < seen[1]
+
+
+def test_without_pairs_nothing_is_trained(tiny: Path, tmp_path: Path) -> None:
+    model, tokenizer = opened(tiny)
+
+    with pytest.raises(SetupError, match="no pairs to align by"):
+        align(model, tokenizer, WRITTEN, [], PLAN, tmp_path)
+
+
+@pytest.fixture
+def drafter(tiny: Path) -> Drafter:
+    model, tokenizer = opened(tiny)
+    peft = get_peft_model(model, LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    return Drafter(peft, tokenizer, POLICY, POLICY.review.question, Thresholds(0.5, 0.5))
+
+
+def test_a_drafter_writes_and_judges_and_leaves_training_as_it_was(drafter: Drafter) -> None:
+    model: Any = drafter._model
+    model.train()
+    asked = [turns(number) for number in range(3)]
+
+    drafts = drafter.write(asked, 8, 1.0)
+    risks = drafter.risks(asked, drafts)
+
+    assert len(drafts) == len(risks) == 3
+    assert all(0 <= risk <= 1 for risk in risks)
+    assert model.training
+    assert model.active_adapter == "default"
+
+
+def test_greedy_writing_can_be_had_again(drafter: Drafter) -> None:
+    asked = [turns(number) for number in range(3)]
+
+    assert drafter.write(asked, 8, 0.0) == drafter.write(asked, 8, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("draft_risk", "alternative", "own", "outside", "kept"),
+    [
+        (0.9, "Plant tulips.", 0.1, 0.1, True),
+        (0.2, "Plant tulips.", 0.1, 0.1, False),  # nothing was flagged
+        (0.9, "Plant tulips.", 0.8, 0.1, False),  # the conscience flags it again
+        (0.9, "Plant tulips.", 0.1, 0.8, False),  # it only pleases the conscience
+        (0.9, "I'm sorry, I can't help with that.", 0.1, 0.1, False),  # a refusal
+        (0.9, "Plant zinnia.", 0.1, 0.1, False),  # the same again
+    ],
+)
+def test_only_what_both_judges_pass_and_helps_is_chosen(
+    drafter: Drafter,
+    monkeypatch: pytest.MonkeyPatch,
+    draft_risk: float,
+    alternative: str,
+    own: float,
+    outside: float,
+    kept: bool,
+) -> None:
+    texts, risks = iter([["Plant zinnia."], [alternative]]), iter([[draft_risk], [own]])
+
+    def write(asked: Any, *_: Any) -> list[str]:
+        return next(texts) if asked else []
+
+    def judged(asked: Any, *_: Any) -> list[float]:
+        return next(risks) if asked else []
+
+    monkeypatch.setattr(drafter, "write", write)
+    monkeypatch.setattr(drafter, "risks", judged)
+    monkeypatch.setattr(drafter, "classified", lambda answers: [outside] * len(answers))
+
+    made = list(drafter.pairs([turns(1)], 8))
+
+    assert [(pair.chosen, pair.rejected) for pair in made] == (
+        [("Plant tulips.", "Plant zinnia.")] if kept else []
+    )
