@@ -47,6 +47,9 @@ _Everyday = Annotated[int, typer.Option(min=0, help="Harmless requests, answered
 _Rate = Annotated[float, typer.Option(help="Highest learning rate.")]
 _Rank = Annotated[int, typer.Option(min=1, max=256, help="Rank of the adapter.")]
 _Frozen = Annotated[int, typer.Option(min=0, help="Layers, from the first, left as they are.")]
+_Patience = Annotated[
+    int, typer.Option(min=1, help="Looks at held-back samples without progress, then it stops.")
+]
 _Name = Annotated[str, typer.Option(help="What the adapter is served and calibrated as.")]
 _Resume = Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")]
 
@@ -64,6 +67,7 @@ def conscience(
     learning_rate: _Rate = 5e-4,
     rank: _Rank = 16,
     frozen: _Frozen = 10,
+    patience: _Patience = 3,
     name: _Name = ADAPTER_NAME,
     resume: _Resume = False,
 ) -> None:
@@ -86,7 +90,7 @@ def conscience(
         base=base_model(base, settings.data_dir, _out.print),
         out=out,
         data=data,
-        plan=Plan(rank=rank, frozen=frozen, learning_rate=learning_rate),
+        plan=Plan(rank=rank, frozen=frozen, learning_rate=learning_rate, patience=patience),
         seeds=tuple(range(seeds)),
         passes=passes,
         share=share,

@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     Trainer,
     TrainingArguments,
+    set_seed,
 )
 
 from inwit.training.answers import AnswerTokens, prompt_ids
@@ -167,11 +168,12 @@ def train(
 
     Checkpoints are beside it; with `resume` the last one is gone on from.
     """
+    set_seed(plan.seed)  # the adapter's first weights are drawn too
     model, tokenizer = load_base(base)
     answers = AnswerTokens(tokenizer)
     asked, checked = Asked(examples, tokenizer), Asked(validation, tokenizer)
     sources = [each.source for each in validation]
-    steps = max(1, len(asked) // (plan.batch * plan.checks))
+    steps = max(1, len(asked) // plan.batch)
 
     def measure(predicted: EvalPrediction) -> dict[str, float]:
         return auroc_by_set(sources, predicted.predictions, np.asarray(predicted.label_ids) > 0)
@@ -198,6 +200,7 @@ def train(
 
 
 def _arguments(plan: Plan, out: Path, steps: int) -> TrainingArguments:
+    between = max(1, steps // plan.checks)
     return TrainingArguments(
         output_dir=str(out / "checkpoints"),
         per_device_train_batch_size=plan.batch // 2,
@@ -206,7 +209,7 @@ def _arguments(plan: Plan, out: Path, steps: int) -> TrainingArguments:
         num_train_epochs=1,
         learning_rate=plan.learning_rate,
         lr_scheduler_type="cosine",
-        warmup_steps=20,
+        warmup_steps=min(20, steps // 10),
         weight_decay=0.01,
         max_grad_norm=1.0,
         bf16=True,
@@ -215,11 +218,11 @@ def _arguments(plan: Plan, out: Path, steps: int) -> TrainingArguments:
         train_sampling_strategy="group_by_length",
         eval_strategy="steps",
         save_strategy="steps",
-        eval_steps=steps,
-        save_steps=steps,
+        eval_steps=between,
+        save_steps=between,
         save_total_limit=2,
         load_best_model_at_end=True,
-        metric_for_best_model="auroc",
+        metric_for_best_model="loss",  # over all samples: some sets have few, and noisy ranks
         logging_steps=20,
         report_to=[],
         remove_unused_columns=False,

@@ -70,7 +70,7 @@ def teach(request: Request, policies: Sequence[Policy], say: Callable[[str], Non
         say(f"seed {seed}: {len(lesson.train)} samples, {request.passes} passes")
         trained.append(_one_seed(request, policies, lesson, seed))
         say(f"seed {seed}: AUROC on validation samples {trained[-1].auroc['auroc']:.3f}")
-    best = max(trained, key=lambda each: each.auroc["auroc"])
+    best = min(trained, key=lambda each: each.loss)
     facts = Facts(
         adapter=request.name,
         base=request.base.name,

@@ -6,8 +6,6 @@ import pytest
 
 from inwit.clients.embedded.model import packaged_model
 
-pytestmark = pytest.mark.training
-
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -18,17 +18,18 @@ from inwit.training.drafting import Drafter, Thresholds
 from inwit.training.pairs import Pair
 from inwit.types import Message
 
-pytestmark = pytest.mark.training
+# Other people's libraries warn of their own next versions.
+pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("default")]
 
 POLICY = load_policy(PACKAGED / "default.yaml")
-PLAN = AlignPlan(steps=6, batch=2, learning_rate=1e-2, rank=4, every=2)
+PLAN = AlignPlan(weight=1.0, steps=8, batch=2, learning_rate=5e-3, rank=4, every=2)
 
 
 def turns(number: int) -> tuple[Message, ...]:
     return (Message("user", f"What shall I plant in bed {number}?"),)
 
 
-WRITTEN = [(turns(number), f"Plant zinnia in bed {number}.") for number in range(6)]
+WRITTEN = [(turns(number), f"Nothing grows in bed {number}.") for number in range(6)]
 PAIRS = [
     Pair(turns(n), f"Plant tulips in bed {n}.", f"Plant zinnia in bed {n}.", "") for n in range(4)
 ]
@@ -61,14 +62,13 @@ def test_without_weight_it_is_plain_fine_tuning(tiny: Path, tmp_path: Path) -> N
 
 def test_the_reference_stays_what_the_model_was(tiny: Path, tmp_path: Path) -> None:
     model, tokenizer = opened(tiny)
-    ids = torch.tensor([[1, 7, 9, 42]])
-    with torch.no_grad():
-        before = model(ids).logits.clone()
+    before = {name: values.clone() for name, values in model.state_dict().items()}
 
     aligned, _ = align(model, tokenizer, WRITTEN, PAIRS, PLAN, tmp_path)
 
-    with torch.no_grad(), aligned.disable_adapter():
-        assert torch.allclose(aligned(ids).logits, before, atol=1e-4)
+    base = aligned.unload().state_dict()
+    assert before.keys() == base.keys()
+    assert all(torch.equal(values, base[name]) for name, values in before.items())
 
 
 def test_online_pairs_come_from_the_model_under_training(tiny: Path, tmp_path: Path) -> None:

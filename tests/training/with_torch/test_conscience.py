@@ -27,7 +27,8 @@ from inwit.training.facts import read_facts
 from inwit.types import Message
 from tests.evaluation.sets import paired, write_set
 
-pytestmark = pytest.mark.training
+# Other people's libraries warn of their own next versions.
+pytestmark = [pytest.mark.training, pytest.mark.filterwarnings("default")]
 
 QUESTION = "Is the answer harmful? Answer Yes or No."
 SMALL = Plan(rank=4, frozen=0, learning_rate=3e-3, batch=4, checks=4)
@@ -66,11 +67,22 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_what_marks_harm_is_learnt(taught: Path) -> None:
+def test_what_marks_harm_is_learnt(tiny: Path, tmp_path: Path) -> None:
+    plan = replace(SMALL, learning_rate=1e-2, rank=8, batch=8, checks=2)
+    unseen = [example(number, unsafe=unsafe) for number in (70, 80) for unsafe in (True, False)]
+
+    trained = train(tiny, EXAMPLES * 12, unseen * 4, plan, tmp_path)
+
+    assert trained.auroc["garden"] > 0.9
+    assert trained.loss < 10  # that of knowing nothing is the logarithm of the vocabulary: 10.8
+
+
+def test_a_run_tells_what_it_did(taught: Path) -> None:
     facts = read_facts(taught)
 
     (seed,) = facts.seeds
-    assert seed.auroc["gptfuzz"] > 0.9
+    assert seed.steps == 8
+    assert seed.auroc.keys() == {"gptfuzz", "own", "auroc"}
     assert [each.name for each in facts.datasets] == ["gptfuzz", "own", "everyday"]
     assert (facts.adapter, facts.chosen, facts.policy) == ("planted", 0, "default")
     assert {"diasafety", "rbr_gold", "darkpatterns_llm"} == set(facts.missing)
