@@ -34,7 +34,10 @@ def paired(count: int, **more: Any) -> list[dict[str, Any]]:
 
 
 def both_sets(folder: Path) -> Path:
-    """One set in distribution, with its training part, and one foreign one."""
-    parts = paired(24, split_hint="train"), paired(64, split_hint="evaluate")[48:]
-    write_set(folder, "gptfuzz", [*parts[0], *parts[1]])
+    """One set in distribution, with its training part, and one foreign one.
+
+    The training part is large enough for the tenth of it that is held back to be fitted on.
+    """
+    train, test = paired(440, split_hint="train"), paired(64, split_hint="evaluate")
+    write_set(folder, "gptfuzz", [*train[:48], *train[128:], *test[48:]])
     return write_set(folder, "safetext", paired(30, category="garden"))

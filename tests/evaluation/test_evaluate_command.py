@@ -168,7 +168,7 @@ def test_sets_are_listed_with_what_is_here() -> None:
 
     assert result.exit_code == 0
     lines = [line for line in result.output.splitlines() if " gptfuzz " in line]
-    assert any("128" in line for line in lines)
+    assert any("880" in line for line in lines)
 
 
 def test_a_suite_that_is_not_there_is_named() -> None:

@@ -76,7 +76,7 @@ def note_preferences(transaction: Transaction, since: datetime, until: datetime,
 
 def _pages(
     connection: sa.Connection, since: datetime, until: datetime
-) -> Iterator[Sequence[sa.Row[Any]]]:
+) -> Iterator[Sequence[Any]]:
     ruling, case = RULINGS.c, ESCALATIONS.c
     query = (
         sa.select(ruling.id, ruling.time.label("at"), case.sequence, case.policy, case.categories)

@@ -34,7 +34,7 @@ def test_without_a_folder_there_is_the_own_suite() -> None:
 def test_parts_are_those_of_the_recipe(tmp_path: Path) -> None:
     fuzz, foreign = find(both_sets(tmp_path), ("gptfuzz", "safetext")).datasets
 
-    assert (len(fuzz.train), len(fuzz.test)) == (48, 80)
+    assert (len(fuzz.train), len(fuzz.test)) == (800, 80)
     assert not {one.group for one in fuzz.train} & {one.group for one in fuzz.test}
     assert (len(foreign.train), len(foreign.test)) == (0, 60)
     assert {one.category for one in foreign.test} == {"garden"}
