@@ -76,6 +76,8 @@ async def test_the_adapter_reviews_and_what_is_written_stays_the_base_models(
 
     assert len(set(texts)) == 1
     assert [each.model for each in verdicts] == [name, name, ADAPTER_NAME, ADAPTER_NAME]
+    # By itself the model finds what it has just worked on; the adapter cannot (decision 0026).
+    assert verdicts[0].usage.cached_tokens > 0
     risks = [each.risk for each in verdicts]
     assert risks[2] == risks[3]  # nothing is left of the writing in between
     assert risks[1] != pytest.approx(risks[2], abs=0.01)
