@@ -74,9 +74,7 @@ def note_preferences(transaction: Transaction, since: datetime, until: datetime,
     transaction.add(ActRecord(ActKind.EXPORTED, transaction.now, "", "operator", facts, {}))
 
 
-def _pages(
-    connection: sa.Connection, since: datetime, until: datetime
-) -> Iterator[Sequence[Any]]:
+def _pages(connection: sa.Connection, since: datetime, until: datetime) -> Iterator[Sequence[Any]]:
     ruling, case = RULINGS.c, ESCALATIONS.c
     query = (
         sa.select(ruling.id, ruling.time.label("at"), case.sequence, case.policy, case.categories)
