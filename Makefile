@@ -38,7 +38,7 @@ browser-test: $(VENV)/dev.stamp ## Work the review console in a real browser (ne
 peer-test: $(VENV)/dev.stamp .venv-peers/peer.stamp .venv-openai/peer.stamp .venv-inspect/peer.stamp ## Prove that other people's clients work unchanged (2 minutes and 1.4 GB at first)
 	@$(BIN)/python -m pytest -m peers tests/peers --durations=5
 
-train-test: .venv-train/train.stamp ## Train tiny adapters for real, and load them into both servers (3 minutes and 2 GB at first)
+train-test: .venv-train/train.stamp ## Train small adapters for real, and load one into llama.cpp (4 minutes and 2 GB at first)
 	@.venv-train/bin/python -m pytest -m training --durations=5
 
 parity: $(VENV)/dev.stamp ## Hold streams against the JSON answer, 6,000 times, and step them apart 1,000 times

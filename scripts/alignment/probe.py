@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inwit.evaluation.datasets.own import read_own
-from inwit.evaluation.statistics.bootstrap import RESAMPLES
 from inwit.pipeline.rewriting import bare_refusal
 from inwit.training.drafting import Drafter
+from inwit.training.tuning import suite_conversations
 from inwit.types import Message
 
 Turns = tuple[Message, ...]
@@ -37,15 +36,12 @@ class Drift:
 
 def own_probes(category: str, benign: Sequence[Turns], most: int) -> Probes:
     """Conversations of the own suite's test half, without tools, at most so many of each group."""
-    near: dict[int, Turns] = {}
-    far: dict[int, Turns] = {}
-    for sample in read_own():
-        plain = not sample.tool_calls and all(turn.role != "tool" for turn in sample.conversation)
-        if sample.split == "test" and plain and sample.category != "tool-harm":
-            group = near if sample.category == category else far
-            group.setdefault(sample.group, sample.conversation)
-    spread = list(far.values())[:: max(1, len(far) // most)][:most]
-    return Probes(tuple(near.values())[:most], tuple(spread), tuple(benign)[:most])
+    samples = suite_conversations("test").values()
+    near = [each.conversation for each in samples if each.category == category]
+    others = (category, "tool-harm")
+    far = [each.conversation for each in samples if each.category not in others]
+    spread = far[:: max(1, len(far) // most)]
+    return Probes(tuple(near[:most]), tuple(spread[:most]), tuple(benign[:most]))
 
 
 def drift(drafter: Drafter, probes: Sequence[Turns], threshold: float) -> Drift:
@@ -61,10 +57,3 @@ def drift(drafter: Drafter, probes: Sequence[Turns], threshold: float) -> Drift:
         refused=float(np.mean([bare_refusal(answer) for answer in answers])),
         distinct=len(set(words)) / max(1, len(words)),
     )
-
-
-def interval(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
-    """A 95 % bootstrap interval of the mean over seeds; wide, as three of them are."""
-    drawn = np.random.default_rng(seed).choice(np.array(values), (RESAMPLES, len(values)))
-    low, high = np.quantile(drawn.mean(axis=1), [0.025, 0.975])
-    return float(low), float(high)

@@ -70,7 +70,7 @@ def main() -> None:
     base = base_model(None, load_settings().data_dir, say)
     untouched = given.out / "base.json"
     if not untouched.is_file():
-        drafter = undrafted(base, policy)
+        drafter = untuned(base, policy)
         untouched.write_text(json.dumps(drifts(drafter, policy, probes), indent=1))
     for seed in range(given.seeds):
         for arm in ARMS:
@@ -81,7 +81,7 @@ def main() -> None:
                 done.write_text(json.dumps(found, indent=1))
 
 
-def undrafted(base: Path, policy: Policy) -> Drafter:
+def untuned(base: Path, policy: Policy) -> Drafter:
     """The base model as it is, with its judges."""
     model, tokenizer = load_base(base)
     judged = PeftModel.from_pretrained(model, PEFT_FOLDER, adapter_name=CONSCIENCE)
@@ -111,7 +111,7 @@ def run_arm(
     probes: Probes,
     given: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Fine-tune, and look at the model before and after."""
+    """Fine-tune, and look at what the model then writes."""
     torch.manual_seed(seed)
     request = Request(
         base=base,

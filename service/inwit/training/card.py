@@ -165,7 +165,7 @@ def _detection(reports: Reports) -> Iterator[str]:
             for each in sets
         ),
     )
-    yield "ECE of the conscience after calibration (Platt, fitted on training parts):"
+    yield "ECE of the conscience after calibration (Platt, fitted on what is held back):"
     yield ""
     yield from _table(
         ("set", "before", "after"),

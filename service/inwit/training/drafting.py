@@ -22,7 +22,7 @@ from inwit.pipeline.exchange import exchange_for
 from inwit.pipeline.rewriting import bare_refusal
 from inwit.policy.policy import Policy
 from inwit.training.answers import AnswerTokens, prompt_ids
-from inwit.training.conscience import collate, load_base, next_logits
+from inwit.training.conscience import load_base, next_logits, padded
 from inwit.training.everyday import everyday_requests
 from inwit.training.pairs import Pair
 from inwit.types import Candidate, Message
@@ -52,12 +52,8 @@ def written(
     temperature: float,
 ) -> list[str]:
     """One answer of a model to each of a few conversations, all written at once."""
-    rows = [
-        {"input_ids": prompt_ids(tokenizer, turns), "labels": 0.0, "weights": 1.0}
-        for turns in conversations
-    ]
     pad = tokenizer.pad_token_id or 0
-    batch = collate(rows, pad)
+    batch = padded([prompt_ids(tokenizer, turns) for turns in conversations], pad)
     made = model.generate(
         input_ids=batch["input_ids"].to(model.device),
         attention_mask=batch["attention_mask"].to(model.device),
@@ -123,8 +119,8 @@ class Drafter:
         asked = list(zip(conversations, answers, strict=True))
         with self._frozen():
             for start in range(0, len(asked), _AT_ONCE):
-                rows = [self._row(*each) for each in asked[start : start + _AT_ONCE]]
-                batch = collate(rows, self._tokenizer.pad_token_id or 0)
+                rows = [self._question_about(*each) for each in asked[start : start + _AT_ONCE]]
+                batch = padded(rows, self._tokenizer.pad_token_id or 0)
                 on = {name: value.to(self._model.device) for name, value in batch.items()}
                 yes, no = self._answers.log_probabilities(next_logits(self._model, on))
                 found += torch.sigmoid(yes - no).tolist()
@@ -157,10 +153,10 @@ class Drafter:
             if passes and not bare_refusal(text) and text.strip() != draft.strip():
                 yield Pair(tuple(turns), text, draft, "model")
 
-    def _row(self, turns: Sequence[Message], answer: str) -> dict[str, Any]:
+    def _question_about(self, turns: Sequence[Message], answer: str) -> list[int]:
         exchange = exchange_for(tuple(turns), Candidate(answer, ""), "", self._policy.harms)
         messages = frame(self._policy.review.framing, self._question, exchange)
-        return {"input_ids": prompt_ids(self._tokenizer, messages), "labels": 0.0, "weights": 1.0}
+        return prompt_ids(self._tokenizer, messages)
 
     def _batch(
         self, conversations: Sequence[Sequence[Message]], max_tokens: int, temperature: float

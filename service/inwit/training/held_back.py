@@ -1,13 +1,11 @@
 """What training holds back, as a file that `inwit calibrate` reads."""
 
-import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from inwit.errors import SetupError
 from inwit.evaluation.datasets.reading import Dataset
 from inwit.training.examples import balanced
+from inwit.training.json_lines import write_rows
 
 
 def write_held_back(datasets: Iterable[Dataset], file: Path, most: int, seed: int) -> int:
@@ -18,7 +16,7 @@ def write_held_back(datasets: Iterable[Dataset], file: Path, most: int, seed: in
     Raises:
         SetupError: the file cannot be written.
     """
-    rows = [
+    rows = (
         {
             "id": f"{data.recipe.name}/{sample.id}",
             "source": data.recipe.name,
@@ -30,12 +28,5 @@ def write_held_back(datasets: Iterable[Dataset], file: Path, most: int, seed: in
         for data in datasets
         for sample in balanced(data.held_back, most, seed)
         if not sample.tool_calls and not any(turn.tool_calls for turn in sample.conversation)
-    ]
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(opened, "w", encoding="utf-8") as lines:
-            lines.writelines(f"{json.dumps(row)}\n" for row in rows)
-    except OSError as error:
-        raise SetupError(f"{file}: {error.strerror}. --out must be a file to write to.") from error
-    return len(rows)
+    )
+    return write_rows(file, rows)

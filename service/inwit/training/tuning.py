@@ -1,54 +1,51 @@
 """The work of `inwit train align`: a file of answers to learn, pairs to align by, an adapter."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from peft import PeftModel
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from inwit.errors import SetupError
 from inwit.evaluation.datasets.own import read_own
+from inwit.evaluation.samples import Sample
 from inwit.policy.policy import Policy
 from inwit.training.align import AlignPlan, Written, align
 from inwit.training.conscience import load_base
-from inwit.training.drafting import CONSCIENCE, Drafter, Thresholds
+from inwit.training.drafting import CONSCIENCE, STUDENT, Drafter, Thresholds
+from inwit.training.json_lines import OneAnswer, Turns, messages_of, read_rows
 from inwit.training.pairs import Pair, read_pairs
-from inwit.types import Message, MessageRole
+from inwit.types import Message
 
 _DRAFTED_TOKENS = 96
 _DRAFTED_AT_ONCE = 16  # conversations, each time that pairs are made online
 
 
-class _Turn(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
-
-    role: MessageRole
-    content: str
-
-
-class _Answer(_Turn):
-    role: Literal["assistant"]  # pyright: ignore[reportIncompatibleVariableOverride]  # narrower
+_WRONG = (
+    "not an answer to learn: `prompt` is a list of messages and `completion` a list of one "
+    "assistant message."
+)
 
 
 class _Row(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
-    prompt: Annotated[list[_Turn], Field(min_length=1)]
-    completion: Annotated[list[_Answer], Field(min_length=1, max_length=1)]
+    prompt: Turns
+    completion: OneAnswer
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the command was asked to do; see its options. Without `conscience` the base judges."""
+    """What the command was asked to do; see its options."""
 
     base: Path
     tune: Path
     out: Path
     plan: AlignPlan
-    conscience: Path | None
+    conscience: Path
     pairs: Path | None = None
     online: bool = False
     question: str | None = None
@@ -56,9 +53,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """The model with its adapter, both losses by step, and how many pairs there were at first."""
+    """The tuned model with its judges, both losses by step, and how many pairs were at first."""
 
-    model: Any
     drafter: Drafter
     losses: list[tuple[float, float]]
     pairs: int
@@ -70,11 +66,10 @@ def read_written(file: Path) -> list[Written]:
     Raises:
         SetupError: the file cannot be read or a line is wrong; with the line, not its content.
     """
-    try:
-        lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeError) as error:
-        raise SetupError(f"{file}: it must be a readable file of JSON lines.") from error
-    return list(_written(lines, file))
+    return [
+        (messages_of(row.prompt), row.completion[0].content)
+        for row in read_rows(file, _Row, _WRONG)
+    ]
 
 
 def tune(request: Request, policy: Policy, say: Callable[[str], None]) -> Tuned:
@@ -86,12 +81,13 @@ def tune(request: Request, policy: Policy, say: Callable[[str], None]) -> Tuned:
     written = read_written(request.tune)
     if not written:
         raise SetupError(f"{request.tune}: no answers to learn are in it.")
-    asked = [turns for turns, _ in written] + _suite_prompts()
+    asked = [turns for turns, _ in written]
+    asked += [sample.conversation for sample in suite_conversations("train").values()]
     model, tokenizer = load_base(request.base)
     judge = partial(_drafter, tokenizer=tokenizer, policy=policy, request=request)
     if request.pairs is None:
         say(f"drafting on {len(asked)} prompts for pairs")
-        peft = _with_conscience(model, request.conscience)
+        peft = PeftModel.from_pretrained(model, request.conscience, adapter_name=CONSCIENCE)
         pairs = list(judge(peft).pairs(asked, _DRAFTED_TOKENS))
         model = peft.unload()
     else:
@@ -99,8 +95,8 @@ def tune(request: Request, policy: Policy, say: Callable[[str], None]) -> Tuned:
     say(f"{len(pairs)} pairs to align by")
     renew = _renewing(judge, asked, request) if request.online else None
     student, losses = align(model, tokenizer, written, pairs, request.plan, request.out, renew)
-    student.save_pretrained(request.out / "adapter", selected_adapters=["default"])
-    return Tuned(student, judge(_judged(student, request.conscience)), losses, len(pairs))
+    student.save_pretrained(request.out / "adapter", selected_adapters=[STUDENT])
+    return Tuned(judge(_judged(student, request.conscience)), losses, len(pairs))
 
 
 def _renewing(
@@ -118,17 +114,11 @@ def _renewing(
     return renew
 
 
-def _with_conscience(model: Any, folder: Path | None) -> Any:
-    if folder is None:
-        raise SetupError("--conscience: an adapter is needed to judge by.")
-    return PeftModel.from_pretrained(model, folder, adapter_name=CONSCIENCE)
-
-
-def _judged(student: Any, folder: Path | None) -> Any:
+def _judged(student: Any, folder: Path) -> Any:
     """The student with the conscience beside it, loaded once."""
-    if folder is not None and CONSCIENCE not in student.peft_config:
+    if CONSCIENCE not in student.peft_config:
         student.load_adapter(folder, CONSCIENCE, is_trainable=False)
-        student.set_adapter("default")
+        student.set_adapter(STUDENT)
     return student
 
 
@@ -144,30 +134,15 @@ def thresholds_of(policy: Policy) -> Thresholds:
     return Thresholds(lower, rule.thresholds.lower if rule else 1.0)
 
 
-def _suite_prompts() -> list[tuple[Message, ...]]:
-    """The conversations of the own suite's training half, without those that call tools."""
-    found = {
-        sample.group: sample.conversation
+def suite_conversations(split: str) -> dict[int, Sample]:
+    """A sample of each pair in a half of the own suite, without those that tools take part in."""
+    return {
+        sample.group: sample
         for sample in read_own()
-        if sample.split == "train" and not sample.tool_calls
+        if sample.split == split and not _with_tools(sample)
     }
-    return [
-        tuple(replace(turn, tool_calls=()) for turn in turns)
-        for turns in found.values()
-        if all(turn.role != "tool" for turn in turns)
-    ]
 
 
-def _written(lines: list[str], file: Path) -> Iterator[Written]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = _Row.model_validate_json(line)
-        except ValidationError:
-            raise SetupError(
-                f"{file}:{number}: not an answer to learn: `prompt` is a list of messages and "
-                "`completion` a list of one assistant message."
-            ) from None
-        turns = tuple(Message(each.role, each.content) for each in row.prompt)
-        yield turns, row.completion[0].content
+def _with_tools(sample: Sample) -> bool:
+    turns = sample.conversation
+    return bool(sample.tool_calls) or any(turn.role == "tool" or turn.tool_calls for turn in turns)
