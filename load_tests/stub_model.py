@@ -25,7 +25,11 @@ import uvloop
 MODEL = "stub-model"
 CONTEXT_TOKENS = 8192
 TEXT_TOKENS = 200
-TEXT = "Water boils at a lower temperature where the air is thinner. " * 16
+# What the embedded classifier passes: a random slice of what is released is shown to it.
+TEXT = (
+    "Why does the sky look blue? Light from the sun is scattered by the air, "
+    "and blue light more than red. "
+) * 10
 
 # Inside a JSON string a quote is escaped, so these patterns match keys, never message text.
 LOGPROBS = re.compile(rb'"logprobs"\s*:\s*true')

@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from prometheus_client import REGISTRY
 
 from inwit.errors import LedgerError, PolicyError, SetupError
+from inwit.labels import Reload
 from inwit.ledger.database import Database
 from inwit.ledger.policies import read
 from inwit.ledger.tables import METADATA
 from inwit.policy.policy import Policy
 from inwit.reload import PolicyReloader
-from inwit.telemetry import Reload
 from tests.fakes_policy_folder import (
     FolderBeingWritten,
     opened,
@@ -39,7 +39,7 @@ def counted(outcome: Reload) -> float:
 
 def in_force(name: str, version: str) -> bool:
     digest = hashlib.sha256(policy_text(name, version).encode()).hexdigest()
-    labels = {"policy": name, "digest": digest}
+    labels = {"policy": name, "version": version, "digest": digest}
     return REGISTRY.get_sample_value("inwit_policy_info", labels) == 1.0
 
 

@@ -20,9 +20,9 @@ from inwit.config import load_settings
 from inwit.console.account_rows import OPERATOR
 from inwit.console.accounts import Accounts
 from inwit.console.passwords import Passwords
+from inwit.logs import configure_logs
 from inwit.policy.policy import Policy
 from inwit.serve import serve
-from inwit.telemetry import configure_logs
 from inwit.types import KeyRole
 
 _FOLDER = Path("var/demo")

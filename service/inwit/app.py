@@ -1,5 +1,6 @@
 """Wires the routes to an open gateway. No logic."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -22,6 +23,7 @@ from inwit.api import (
 from inwit.api.chat_request import ChatRequest
 from inwit.api.check_batch import CheckBatch
 from inwit.api.check_request import CheckRequest
+from inwit.api.draining import Drain, Exchanges
 from inwit.api.litellm_request import GuardrailRequest
 from inwit.api.middleware import RequestContext
 from inwit.api.openai_errors import OpenAIError
@@ -37,7 +39,9 @@ from inwit.console.work import Work
 _REFERENCE = "#/components/schemas/{model}"
 
 
-def create_app(gateway: Gateway, console: ConsoleParts | None = None) -> FastAPI:
+def create_app(
+    gateway: Gateway, console: ConsoleParts | None = None, exchanges: Exchanges | None = None
+) -> FastAPI:
     """The ASGI application over an open gateway; with the console where it is open too."""
     app = FastAPIOffline(
         title="Inwit",
@@ -59,7 +63,8 @@ def create_app(gateway: Gateway, console: ConsoleParts | None = None) -> FastAPI
     app.include_router(litellm_guardrail.router(gateway, batch))
     app.include_router(chat.router(gateway))
     app.include_router(model_list.router(gateway))
-    app.include_router(health.router(gateway))
+    if gateway.settings.operate_port is None:
+        app.include_router(health.router(lambda: gateway))
     if console is not None:
         work = Work(
             gateway.escalation.desk,
@@ -69,6 +74,7 @@ def create_app(gateway: Gateway, console: ConsoleParts | None = None) -> FastAPI
         )
         mount(app, console, case_routers(work))
     problems.install(app)
+    app.add_middleware(Drain, exchanges=exchanges or Exchanges(gateway.health))
     app.add_middleware(RequestContext)
 
     def openapi() -> dict[str, Any]:
@@ -77,6 +83,15 @@ def create_app(gateway: Gateway, console: ConsoleParts | None = None) -> FastAPI
         return app.openapi_schema
 
     app.openapi = openapi
+    return app
+
+
+def operate_app(opened: Callable[[], Gateway | None]) -> FastAPI:
+    """Health and metrics alone, for a port of their own; there before the gateway is open."""
+    app = FastAPI(title="Inwit", version=__version__, docs_url=None, redoc_url=None)
+    app.include_router(health.router(opened))
+    problems.install(app)
+    app.add_middleware(RequestContext)
     return app
 
 

@@ -1,12 +1,11 @@
 """The one place that names concrete clients and stores, opens them in order and closes them."""
 
 import asyncio
-import dataclasses
 import os
 import shutil
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -15,19 +14,25 @@ import sqlalchemy as sa
 import structlog
 from redis.asyncio import Redis, RedisCluster
 
+from inwit import telemetry
 from inwit.adapters import CALIBRATIONS
 from inwit.auth import ApiKeys
+from inwit.catch_rate import show_catch_rate
 from inwit.clients.classifiers.configured import configured_panel
 from inwit.clients.classifiers.panel import Panel
 from inwit.clients.embedded.redis import embedded_redis
+from inwit.clients.model_watch import ModelWatch
 from inwit.clients.openai_compatible import Capabilities, OpenAICompatible
 from inwit.clients.rate_limits import RateLimiter
 from inwit.clients.redis import answers, redis_client
 from inwit.clients.served import served_client
 from inwit.config import RateRules, Settings
-from inwit.errors import SetupError, UpstreamError
+from inwit.errors import SetupError
 from inwit.escalation.parts import Escalation, Stores, open_escalation
+from inwit.exporting import exporting
+from inwit.genai import OPT_IN, convention_of
 from inwit.health import Health
+from inwit.labels import Dependency
 from inwit.languages import warm_up
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.responses import StoredResponses
@@ -41,12 +46,13 @@ from inwit.pipeline.pipeline import Pipeline
 from inwit.pipeline.protocols import Classifiers, Ledger, Meter, ServedModel
 from inwit.pipeline.reviewer import Reviewer, ReviewLimits
 from inwit.pipeline.shadow import Shadows
+from inwit.pipeline.spans import Spans
 from inwit.policy.book import PolicyBook
 from inwit.policy.calibration import Calibration, Fingerprint, load_calibrations
 from inwit.policy.loader import PACKAGED, load_policies
 from inwit.policy.policy import Policy
+from inwit.pulse import Pulse
 from inwit.reload import PolicyReloader
-from inwit.telemetry import Dependency
 
 log = structlog.get_logger()
 
@@ -76,6 +82,14 @@ class Gateway:
     database: Database
     redis: Redis | RedisCluster
 
+    def calibrated(self, policy: Policy) -> bool:
+        """Whether all that reviews has a calibration for this policy's question and framing."""
+        found, review = self.capabilities(), policy.review
+        return found is not None and all(
+            Fingerprint(reviewer, review.framing, review.question_digest) in self.calibrations
+            for reviewer in found.reviewers
+        )
+
     @property
     def longest_s(self) -> float:
         """Seconds after which no request can be under way that was admitted before."""
@@ -91,32 +105,29 @@ async def open_gateway(
     Raises:
         SetupError: something is missing or wrong, with what to do.
     """
-    panel = configured_panel(settings.classifiers)
-    calibrations = known_calibrations(settings)
-    folder = settings.policy_dir or PACKAGED
-    check_classifiers(panel, load_policies(folder))  # before anything is started
+    panel, calibrations, folder = _checked(settings)
     async with AsyncExitStack() as stack:
+        spans = await _open_telemetry(stack, settings)
         database = await stack.enter_async_context(open_database(settings))
         progress("ledger open")
         reloader = PolicyReloader(folder, database, check=partial(check_classifiers, panel))
         book = await reloader.open()
         redis_url, redis, limiter = await _open_redis(stack, settings, progress)
         client = await stack.enter_async_context(_model(settings, progress))
-        await panel.open()
-        stack.push_async_callback(panel.close)
+        await _open_panel(stack, panel)
         ledger = await _run(stack, LedgerStore(database))
         health = await _open_health(stack, settings, client, redis, database)
         await stack.enter_async_context(reloader.watching(redis, health.interval_s))
         redis_up = partial(_is_up, health, Dependency.REDIS)
-        parts = Parts(client, panel, ledger, limiter, await _run(stack, Background()), redis_up)
+        background = await _run(stack, Background())
+        parts = Parts(client, panel, ledger, limiter, background, redis_up, spans)
         pipeline = assemble(parts, book, _limits(settings), calibrations)
         keys = ApiKeys(database, settings.key_cache_ms / 1000)
         stores = Stores(database, ledger, responses := StoredResponses(database), keys)
         escalating = open_escalation(settings, stores, redis_url, pipeline, book)
         escalation = await stack.enter_async_context(escalating)
         await asyncio.to_thread(warm_up)
-        await _run(stack, MissRates(database))
-        yield Gateway(
+        gateway = Gateway(
             settings=settings,
             pipeline=pipeline,
             keys=keys,
@@ -133,6 +144,46 @@ async def open_gateway(
             database=database,
             redis=redis,
         )
+        await _run(stack, MissRates(database))
+        await _run(stack, _pulse(gateway))
+        yield gateway
+
+
+def _checked(settings: Settings) -> tuple[Panel, dict[Fingerprint, Calibration], Path]:
+    """Judges, calibrations and the policy folder, of which is said what is wrong before anything
+    is started.
+    """
+    panel = configured_panel(settings.classifiers)
+    calibrations = known_calibrations(settings)
+    folder = settings.policy_dir or PACKAGED
+    check_classifiers(panel, load_policies(folder))
+    return panel, calibrations, folder
+
+
+async def _open_panel(stack: AsyncExitStack, panel: Panel) -> None:
+    await panel.open()
+    stack.push_async_callback(panel.close)
+
+
+async def _open_telemetry(stack: AsyncExitStack, settings: Settings) -> Spans:
+    convention = convention_of(os.environ.get(OPT_IN, ""))
+    await stack.enter_async_context(exporting())
+    telemetry.begin()
+    telemetry.IN_FLIGHT_LIMIT.set(settings.max_in_flight)
+    if settings.evaluation_report is not None:
+        show_catch_rate(settings.evaluation_report)
+    return Spans(convention, content=settings.trace_content)
+
+
+def _pulse(gateway: Gateway) -> Pulse:
+    return Pulse(
+        calibrated=lambda: {
+            policy.name: gateway.calibrated(policy) for policy in gateway.policies.current.values()
+        },
+        breakers=gateway.breakers,
+        problems=lambda: len(gateway.policies.problems),
+        waiting=lambda: gateway.ledger.waiting,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +196,7 @@ class Parts:
     meter: Meter
     background: Background
     queue_up: Callable[[], bool] = lambda: True
+    spans: Spans = field(default_factory=Spans)
 
 
 def assemble(
@@ -156,7 +208,7 @@ def assemble(
     """Put a pipeline together from its open parts."""
     judge = Conscience(parts.model, calibrations)
     explainer = ModelExplainer(parts.model)
-    reviewer = Reviewer(judge, explainer, parts.classifiers, limits.review)
+    reviewer = Reviewer(judge, explainer, parts.classifiers, limits.review, parts.spans)
     return Pipeline(
         model=parts.model,
         reviewer=reviewer,
@@ -168,6 +220,7 @@ def assemble(
         background=parts.background,
         limits=limits,
         queue_up=parts.queue_up,
+        spans=parts.spans,
     )
 
 
@@ -184,7 +237,7 @@ async def open_database(settings: Settings) -> AsyncGenerator[Database]:
     else:
         url = settings.database_url.get_secret_value()
     database = Database(url)
-    await database.open()
+    await database.open(migrate=settings.migrate)
     try:
         yield database
     finally:
@@ -266,7 +319,7 @@ async def _open_health(
     database: Database,
 ) -> Health:
     looks = {
-        Dependency.MODEL: _ModelWatch(client).look,
+        Dependency.MODEL: ModelWatch(client).look,
         Dependency.REDIS: lambda: answers(redis),
         Dependency.LEDGER: lambda: _look_at_database(database),
     }
@@ -283,30 +336,6 @@ async def _model(settings: Settings, progress: Progress) -> AsyncGenerator[OpenA
     model = settings.model if settings.model_url is not None else None
     async with served_client(settings, model, progress) as client:
         yield client
-
-
-class _ModelWatch:
-    """Asks what the server can do when it is new or back, else only whether it is there."""
-
-    def __init__(self, client: OpenAICompatible) -> None:
-        self._client = client
-        self._probed = False
-
-    async def look(self) -> bool:
-        """Whether the server answers."""
-        if self._probed and await self._client.alive():
-            return True
-        self._probed = False
-        try:
-            found = await self._client.probe()
-        except UpstreamError as error:
-            log.warning("model_probe_failed", detail=error.detail)
-            return False
-        self._probed = True
-        log.info("model_probed", **dataclasses.asdict(found))
-        if not found.logprobs:
-            log.warning("model_without_logprobs", consequence="no review is possible")
-        return True
 
 
 async def _look_at_database(database: Database) -> bool:

@@ -28,6 +28,7 @@ from pydantic_settings import (
 
 from inwit.cases import Role
 from inwit.errors import SetupError
+from inwit.origins import is_origin, is_safe
 from inwit.types import Severity
 
 _Ms = Annotated[int, Field(ge=1, le=600_000)]
@@ -121,9 +122,21 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    operate_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port of its own for /healthz, /startupz, /readyz and /metrics, which are then "
+        "not on the other one; 0 takes a free one (docs/life-cycle.md).",
+    )
     data_dir: Path = Field(Path("var"), description="Where the ledger and embedded parts live.")
     database_url: SecretStr | None = Field(
         None, description="postgresql://… for the ledger; SQLite in data_dir when unset."
+    )
+    migrate: bool = Field(
+        True,
+        description="Bring the database to this version's schema at the start; when off, the start "
+        "is refused where `inwit ledger migrate` has not (docs/life-cycle.md).",
     )
     redis_url: SecretStr | None = Field(
         None,
@@ -202,7 +215,9 @@ class Settings(BaseSettings):
     key_cache_ms: _Ms = Field(5_000, description="How long a revoked API key may still work.")
     health_interval_ms: _Ms = Field(5_000, description="Time between looks at each dependency.")
     shutdown_s: _Count = Field(
-        30, description="Time that open requests get at shutdown, in seconds."
+        30,
+        description="Time that open requests get at shutdown, in seconds; new ones are refused "
+        "meanwhile (docs/life-cycle.md).",
     )
     lease_s: _Count = Field(
         120, description="Seconds that a reviewer's lease on a case lasts without a heartbeat."
@@ -222,6 +237,16 @@ class Settings(BaseSettings):
         None,
         description="Most cases of each severity of which a reviewer is shown a text in a day, as "
         "JSON; past that they are given milder ones.",
+    )
+    evaluation_report: Path | None = Field(
+        None,
+        description="report.json of `inwit evaluate run`, of which /metrics shows the catch rate "
+        "under attack.",
+    )
+    trace_content: bool = Field(
+        False,
+        description="Put the texts of conversations and candidates into spans, those that were "
+        "blocked too. For development only (docs/telemetry.md).",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level logged."
@@ -289,12 +314,12 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _console_addresses(self) -> Self:
-        if self.console_url is not None and not _is_origin(self.console_url):
+        if self.console_url is not None and not is_origin(self.console_url):
             raise ValueError(
                 "console_url must be https://HOST[:PORT] and nothing after it "
                 "(http:// is for this machine alone)"
             )
-        if self.oidc_issuer is not None and not _is_safe(self.oidc_issuer):
+        if self.oidc_issuer is not None and not is_safe(self.oidc_issuer):
             raise ValueError("oidc_issuer must begin with https:// (http:// is for this machine)")
         if self.oidc_issuer is None and self.oidc_client_id is None:
             return self
@@ -328,26 +353,6 @@ class Settings(BaseSettings):
         if urlsplit(self.redis_url.get_secret_value()).scheme not in REDIS_SCHEMES:
             raise ValueError(f"redis_url must begin with one of {', '.join(REDIS_SCHEMES)}")
         return self
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether a host name or address is this machine, as seen from itself."""
-    return host in ("localhost", "127.0.0.1", "::1")
-
-
-def _is_safe(address: str) -> bool:
-    """https, or http that never leaves the machine; without credentials."""
-    try:
-        parts = urlsplit(address)
-        _ = parts.port
-    except ValueError:
-        return False
-    safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
-    return safe and bool(parts.hostname) and "@" not in parts.netloc and not parts.fragment
-
-
-def _is_origin(address: str) -> bool:
-    return _is_safe(address) and address == "{0.scheme}://{0.netloc}".format(urlsplit(address))
 
 
 # Read elsewhere: where the settings are, where labelled sets are, a caller's own key.

@@ -1,6 +1,7 @@
 """Looks at each dependency from time to time, and says what the loss of one means."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from inwit import telemetry
-from inwit.telemetry import Dependency
+from inwit.labels import Dependency
 
 log = structlog.get_logger()
 
@@ -78,12 +79,14 @@ class Health:
             await self.look()
 
     async def _look_at(self, name: Dependency, look: Look) -> None:
+        began = time.perf_counter()
         try:
             async with asyncio.timeout(_LOOK_S):
                 up = await look()
         except Exception as error:  # noqa: BLE001  # whatever it is, the watch must go on
             log.warning("look_failed", dependency=name.value, error=type(error).__name__)
             up = False
+        telemetry.DEPENDENCY_LOOK.labels(name.value).observe(time.perf_counter() - began)
         before = self.states[name].up
         if up != before:
             write = log.info if up else log.warning

@@ -19,12 +19,12 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from inwit import telemetry
 from inwit.errors import InwitError, SetupError
+from inwit.labels import Guard, Reload, Text
 from inwit.ledger import policies as ledger
 from inwit.ledger.database import Database
 from inwit.policy.book import PolicyBook
 from inwit.policy.loader import load_policies
 from inwit.policy.policy import Policy
-from inwit.telemetry import Reload
 from inwit.types import Action, Enforcement
 
 log = structlog.get_logger()
@@ -44,13 +44,18 @@ _Files = dict[str, bytes]  # what each file holds, by its name in the folder
 
 def announce(policies: Mapping[str, Policy]) -> None:
     """Tell the metrics what is in force, and begin each policy's series at 0: a rate needs that."""
-    telemetry.POLICY_INFO.clear()  # digests that are in force no more
+    telemetry.forget(telemetry.POLICY_INFO)  # digests that are in force no more
     for policy in policies.values():
-        telemetry.POLICY_INFO.labels(policy.name, policy.ref.digest).set(1)
-        telemetry.UNREVIEWED_RELEASES.labels(policy.name)
-        telemetry.RELEASED_BEFORE_REVIEW.labels(policy.name)
+        name, version = policy.name, policy.ref.version
+        telemetry.POLICY_INFO.labels(name, version, policy.ref.digest).set(1)
+        telemetry.UNREVIEWED_RELEASES.labels(name, version)
+        telemetry.RELEASED_BEFORE_REVIEW.labels(name)
         for action, enforcement in itertools.product(Action, Enforcement):
-            telemetry.RESPONSES.labels(policy.name, action.value, enforcement.value)
+            telemetry.RESPONSES.labels(name, action.value, enforcement.value)
+        for guard, action in itertools.product((Guard.CONSCIENCE, Guard.CLASSIFIER), Action):
+            if action is not Action.ALLOW:
+                labels = (name, version, Text.CANDIDATE.value, guard.value, action.value)
+                telemetry.INTERVENTIONS.labels(*labels)
 
 
 def accept_all(_policies: Mapping[str, Policy]) -> None:

@@ -1,32 +1,39 @@
-"""Runs the gateway until it is told to stop: first the port, then the parts, then the traffic."""
+"""Runs the gateway until it is told to stop: first the ports, then the parts, then the traffic."""
 
 import asyncio
 import contextlib
-import signal
 import socket
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
 from inwit import __version__
+from inwit.api.draining import Exchanges
 from inwit.api.health import warnings_of
-from inwit.app import create_app
+from inwit.app import create_app, operate_app
 from inwit.bootstrap import Gateway, Progress, open_gateway
 from inwit.config import Settings
-from inwit.console.parts import open_console
-from inwit.errors import SetupError
+from inwit.console.parts import ConsoleParts, open_console
+from inwit.ports import Ports, bound
+from inwit.stopping import Stop
 
 log = structlog.get_logger()
 
 Announce = Callable[[Gateway, str], Awaitable[None]]
 
-_BACKLOG = 2048
+# After the last open request: how long connections that are kept alive may still bring one (it is
+# refused in words) before they are closed.
+_LINGER_S = 1.0
+_TICK_S = 0.05
+_LAST_S = 2  # for refusals that are still on their way when the rest is over
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, without its signal handlers: it would re-raise SIGTERM before our children stop."""
+    """uvicorn, without its signal handlers: it would close its port at the first one."""
 
     def __init__(self, config: uvicorn.Config, on_started: Callable[[], Awaitable[None]]) -> None:
         super().__init__(config)
@@ -39,36 +46,131 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Leave signals to `serve`."""
+        """Leave signals to `Stop`."""
         yield
 
 
-async def serve(settings: Settings, progress: Progress, announce: Announce) -> None:
+@dataclass(slots=True)
+class _Opened:
+    """The gateway while it is open."""
+
+    gateway: Gateway | None = None
+
+
+async def serve(
+    settings: Settings,
+    progress: Progress,
+    announce: Announce,
+    ports: AbstractContextManager[Ports] | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is open (at most `shutdown_s` seconds).
 
+    The first signal drains: new requests are refused with 503 on a port that stays open. The
+    second one ends what is open at once.
+
     Raises:
-        SetupError: the port is taken, or a part cannot be opened.
+        SetupError: a port is taken, or a part cannot be opened.
     """
-    with _listen(settings.host, settings.port) as listener:
-        host, port = listener.getsockname()[:2]
-        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        async with (
-            open_gateway(settings, progress) as gateway,
-            open_console(
-                gateway.settings, gateway.database, gateway.ledger, gateway.redis
-            ) as console,
-        ):
+    stop, opened = Stop(), _Opened()
+    with ExitStack() as stack:
+        listening = stack.enter_context(ports or bound(settings))
+        stack.enter_context(stop.on_signals())
+        try:
+            async with _operating(settings, listening, opened):
+                await _open_and_serve(settings, progress, announce, listening, stop, opened)
+        except asyncio.CancelledError:
+            if not stop.cut_the_start():
+                raise
+        log.info("stopped")
 
-            async def started() -> None:
-                log.info("serving", address=address, version=__version__)
-                for warning in warnings_of(gateway):
-                    log.warning("warning", words=warning)
-                await announce(gateway, address)
 
-            server = _Server(server_config(create_app(gateway, console), gateway.settings), started)
-            _stop_on_signals(server, gateway)
-            await server.serve(sockets=[listener])
-            log.info("stopped")
+async def _open_and_serve(
+    settings: Settings,
+    progress: Progress,
+    announce: Announce,
+    ports: Ports,
+    stop: Stop,
+    opened: _Opened,
+) -> None:
+    async with (
+        open_gateway(settings, progress) as gateway,
+        open_console(gateway.settings, gateway.database, gateway.ledger, gateway.redis) as console,
+    ):
+        opened.gateway = gateway
+        try:
+            await _serve_until(stop, gateway, console, ports, announce)
+        finally:
+            opened.gateway = None
+
+
+async def _serve_until(
+    stop: Stop, gateway: Gateway, console: ConsoleParts, ports: Ports, announce: Announce
+) -> None:
+    async def started() -> None:
+        log.info(
+            "serving", address=ports.address, operate=ports.operate_address, version=__version__
+        )
+        for warning in warnings_of(gateway):
+            log.warning("warning", words=warning)
+        await announce(gateway, ports.address)
+
+    exchanges = Exchanges(gateway.health)
+    app = create_app(gateway, console, exchanges)
+    server = _Server(server_config(app, gateway.settings), started)
+    serving = asyncio.create_task(server.serve(sockets=[ports.api]), name="serving")
+    asked = asyncio.create_task(stop.asked(), name="stop")
+    try:
+        await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
+        gateway.health.draining = True
+        await _drain(server, exchanges, gateway.settings.shutdown_s, stop)
+        server.should_exit = True
+        await serving
+    finally:
+        for task in (serving, asked):
+            task.cancel()
+        await asyncio.gather(serving, asked, return_exceptions=True)
+
+
+async def _drain(server: _Server, exchanges: Exchanges, within_s: float, stop: Stop) -> None:
+    """Let what is open finish, refusing what comes; then close the port, and what is idle."""
+    clock = asyncio.get_running_loop().time
+    began, found = clock(), exchanges.open
+    log.info("draining", open=found, within_s=within_s)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            await stop.unless_hurried(exchanges.none_left())
+    if cut := exchanges.open:
+        log.warning("cut", open=cut)
+        await exchanges.cut_short()
+    for listener in getattr(server, "servers", ()):
+        listener.close()
+    ends = clock() + _LINGER_S
+    # uvicorn has no event for it.
+    while server.server_state.connections and clock() < ends and not stop.hurried:  # noqa: ASYNC110
+        await asyncio.sleep(_TICK_S)
+    log.info("drained", found=found, cut=cut, seconds=round(clock() - began, 3))
+
+
+@asynccontextmanager
+async def _operating(settings: Settings, ports: Ports, opened: _Opened) -> AsyncGenerator[None]:
+    """Answer on the operate port, where there is one, from before the start to after the end."""
+    if ports.operate is None:
+        yield
+        return
+    up = asyncio.Event()
+
+    async def started() -> None:
+        up.set()
+
+    config = server_config(operate_app(lambda: opened.gateway), settings)
+    server = _Server(config, started)
+    serving = asyncio.create_task(server.serve(sockets=[ports.operate]), name="operating")
+    await up.wait()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
@@ -85,36 +187,5 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         server_header=False,
         proxy_headers=bool(settings.proxies),
         forwarded_allow_ips=settings.proxies,
-        timeout_graceful_shutdown=settings.shutdown_s,
+        timeout_graceful_shutdown=_LAST_S,
     )
-
-
-def _stop_on_signals(server: uvicorn.Server, gateway: Gateway) -> None:
-    """The first signal drains; a second one ends at once."""
-
-    def stop() -> None:
-        gateway.health.draining = True
-        server.force_exit = server.should_exit
-        server.should_exit = True
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        # At once, not when the rest is open: with SO_REUSEADDR two can bind, only one can listen.
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise SetupError(
-            f"Cannot listen on {host}:{port} ({error.strerror}). "
-            "Stop what uses the port, or choose another by INWIT_PORT."
-        ) from error
-    listener.set_inheritable(False)
-    return listener

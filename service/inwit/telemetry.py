@@ -1,78 +1,20 @@
-"""Telemetry as a schema: every metric with its unit and labels, the stage timer, the log format.
+"""Telemetry as a schema: every metric with its unit and its labels.
 
-Labels come from closed sets. Content, keys, users and tenants are never labels, and content is
-never logged. docs/metrics.md lists what stands here; a test keeps the two equal.
+Labels come from closed sets (labels.py); content, keys, users and tenants are never labels.
+docs/metrics.md lists what stands here, and the dashboards ask for nothing else: tests keep it so.
+
+Several workers on one machine share their figures through files (prometheus-client's multiprocess
+mode), so each gauge says how theirs are made one. What all gateways read from the same ledger is
+`livemostrecent`.
 """
 
-import logging
-import sys
-import time
-from collections.abc import Generator, MutableMapping
-from contextlib import contextmanager
-from enum import StrEnum
-from pathlib import Path
-from typing import Any
+from math import nan
 
-import structlog
-from opentelemetry import trace
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
+from inwit.labels import Signal, StreamEnd
+
 disable_created_metrics()  # a second series for each one, which nothing reads
-
-TRACER = trace.get_tracer("inwit")
-
-
-class Stage(StrEnum):
-    """The timed stages of a request; also the names of their spans."""
-
-    GENERATE = "generate"
-    JUDGE = "judge"
-    EXPLAIN = "explain"
-    CLASSIFY = "classify"
-    REWRITE = "rewrite"
-    RECORD = "record"
-
-
-class Dependency(StrEnum):
-    """What the gateway leans on."""
-
-    MODEL = "model"
-    REDIS = "redis"
-    LEDGER = "ledger"
-
-
-class WindowOutcome(StrEnum):
-    """What the review of a window of a stream came to."""
-
-    PASSED = "passed"
-    FLAGGED = "flagged"
-    NOT_REVIEWED = "not_reviewed"
-
-
-class StreamEnd(StrEnum):
-    """How a stream of events ended."""
-
-    DONE = "done"
-    ERROR = "error"
-    CALLER_GONE = "caller_gone"
-    SLOW_READER = "slow_reader"
-
-
-class Reload(StrEnum):
-    """What came of compiling the policy folder anew."""
-
-    OK = "ok"
-    REFUSED = "refused"
-    UNCHANGED = "unchanged"
-
-
-class Bound(StrEnum):
-    """Which number of an interval."""
-
-    ESTIMATE = "estimate"
-    LOW = "low"
-    HIGH = "high"
-
 
 HTTP_REQUESTS = Counter(
     "inwit_http_requests_total", "Answers given, by route and status code.", ["route", "status"]
@@ -122,12 +64,42 @@ FIRST_RELEASE = Histogram(
 UNREVIEWED_RELEASES = Counter(
     "inwit_unreviewed_releases_total",
     "Responses released by policy although a judge that was needed did not review all of them.",
-    ["policy"],
+    ["policy", "version"],
 )
 VERDICTS = Counter(
     "inwit_verdicts_total",
-    "Verdicts by judge; the outcome is `judged` or what kept it from judging.",
-    ["policy", "judge", "outcome"],
+    "Verdicts by judge and by what it was shown; the outcome is `judged`, or what kept it from "
+    "judging.",
+    ["policy", "version", "text", "judge", "outcome"],
+)
+INTERVENTIONS = Counter(
+    "inwit_interventions_total",
+    "Texts that were not simply let pass, by what they were, what made it so, and the action.",
+    ["policy", "version", "text", "guard", "action"],
+)
+RISK = Histogram(
+    "inwit_risk",
+    "Risks in [0, 1] that judges gave to candidates and rewrites, as thresholds see them.",
+    ["policy", "judge"],
+    buckets=[0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1],
+)
+LABEL_MASS = Histogram(
+    "inwit_label_mass",
+    "Share in [0, 1] of the conscience's next token that lies on its two answer words.",
+    ["policy"],
+    buckets=[0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1],
+)
+CALIBRATED = Gauge(
+    "inwit_calibrated",
+    "1 where what reviews has a calibration for the policy's question and framing.",
+    ["policy"],
+    multiprocess_mode="livemin",
+)
+TOKENS = Counter(
+    "inwit_tokens_total",
+    "Tokens of decided responses: read (`prompt`) and written (`completion`), for writing them "
+    "and for reviewing them.",
+    ["policy", "purpose", "kind"],
 )
 TRIGGERS = Counter(
     "inwit_triggers_total",
@@ -185,6 +157,7 @@ CLASSIFIER_BREAKER_STATE = Gauge(
     "inwit_classifier_breaker_state",
     "A classifier's circuit breaker: 0 closed, 1 half open, 2 open.",
     ["classifier"],
+    multiprocess_mode="livemax",
 )
 CLASSIFIER_SECONDS = Histogram(
     "inwit_classifier_seconds",
@@ -198,6 +171,11 @@ STAGE_DURATION = Histogram(
     ["stage"],
     buckets=[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120],
 )
+STAGE_ERRORS = Counter(
+    "inwit_stage_errors_total",
+    "Stages that ended in an error, by the kind of error as callers are told it.",
+    ["stage", "error"],
+)
 OVERHEAD = Histogram(
     "inwit_overhead_seconds",
     "Time a response spent in Inwit itself: all of it but the upstream calls.",
@@ -208,6 +186,13 @@ LEDGER_COMMIT = Histogram(
     "Time of one ledger commit, which may hold the entries of many requests.",
     buckets=[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
 )
+LEDGER_ENTRIES = Counter("inwit_ledger_entries_total", "Work that the ledger committed.")
+LEDGER_FAILURES = Counter(
+    "inwit_ledger_failures_total", "Ledger commits that failed; nothing of them was released."
+)
+LEDGER_WAITING = Gauge(
+    "inwit_ledger_waiting", "Work that waits for a ledger commit.", multiprocess_mode="livesum"
+)
 RATE_LIMITED = Counter(
     "inwit_rate_limited_total", "Requests refused with 429, by the limit that said so.", ["limit"]
 )
@@ -217,8 +202,31 @@ RATE_LIMIT_SWITCHES = Counter(
     "`shared` when it was back.",
     ["to"],
 )
-IN_FLIGHT = Gauge("inwit_in_flight", "Requests being worked on.")
-POLICY_INFO = Gauge("inwit_policy_info", "1 for each policy in force.", ["policy", "digest"])
+IN_FLIGHT = Gauge("inwit_in_flight", "Requests being worked on.", multiprocess_mode="livesum")
+IN_FLIGHT_LIMIT = Gauge(
+    "inwit_in_flight_limit",
+    "Requests that may be worked on at once; past that they are refused with 503.",
+    multiprocess_mode="livesum",
+)
+EVENT_LOOP_LAG = Gauge(
+    "inwit_event_loop_lag_seconds",
+    "How late the event loop last woke who wanted to be woken: its saturation.",
+    multiprocess_mode="livemax",
+)
+BUILD_INFO = Gauge(
+    "inwit_build_info", "1, with the version.", ["version"], multiprocess_mode="livemax"
+)
+POLICY_INFO = Gauge(
+    "inwit_policy_info",
+    "1 for each policy in force.",
+    ["policy", "version", "digest"],
+    multiprocess_mode="livemostrecent",
+)
+POLICY_PROBLEMS = Gauge(
+    "inwit_policy_problems",
+    "Problems for which the policy folder does not compile; the policies before it are in force.",
+    multiprocess_mode="livemax",
+)
 POLICY_RELOADS = Counter(
     "inwit_policy_reloads_total",
     "Times that the policy folder was compiled anew, by what came of it.",
@@ -228,9 +236,27 @@ ESCALATIONS_OPEN = Gauge(
     "inwit_escalations_open",
     "Escalations that wait: unclaimed (`pending`, seniors' ones `senior`), `claimed`, or `stuck`.",
     ["lane"],
+    multiprocess_mode="livemostrecent",
 )
 ESCALATION_OLDEST = Gauge(
-    "inwit_escalation_oldest_seconds", "Age of the oldest escalation that is open."
+    "inwit_escalation_oldest_seconds",
+    "Age of the oldest escalation that is open.",
+    multiprocess_mode="livemostrecent",
+)
+ESCALATIONS_OVERDUE = Gauge(
+    "inwit_escalations_overdue",
+    "Escalations that are open although their clock has run out: time should have ended them.",
+    multiprocess_mode="livemostrecent",
+)
+REVIEWERS_WORKING = Gauge(
+    "inwit_reviewers_working",
+    "People who hold a lease on a case now.",
+    multiprocess_mode="livemostrecent",
+)
+ESCALATION_CLAIM = Histogram(
+    "inwit_escalation_claim_seconds",
+    "Time from an escalation to each claim of it.",
+    buckets=[1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400],
 )
 ESCALATION_WAIT = Histogram(
     "inwit_escalation_wait_seconds",
@@ -243,11 +269,19 @@ RULINGS = Counter(
     "Rulings of people; `late` ones release nothing. Golden cases do not count.",
     ["ruling", "late"],
 )
+AGREEMENTS = Counter(
+    "inwit_agreements_total",
+    "Rulings held against a golden case's known answer (`golden`), and cases with two reviewers "
+    "(`second`), which disagree where a senior had to rule.",
+    ["against", "agreed"],
+)
 LEASES_EXPIRED = Counter(
     "inwit_leases_expired_total", "Leases on cases that ran out without a ruling."
 )
 QUEUE_BEHIND = Gauge(
-    "inwit_queue_behind", "Changes of cases that the queue in Redis was not told of yet."
+    "inwit_queue_behind",
+    "Changes of cases that the queue in Redis was not told of yet.",
+    multiprocess_mode="livemostrecent",
 )
 QUEUE_REPAIRS = Counter(
     "inwit_queue_repairs_total", "Cases for which the queue in Redis was made equal to the ledger."
@@ -257,87 +291,72 @@ DELIVERIES = Counter(
     "Attempts to send the outcome of a held response to its callback URL, by what came of them.",
     ["outcome"],
 )
+DELIVERIES_WAITING = Gauge(
+    "inwit_deliveries_waiting",
+    "Outcomes that are still to be sent to their callback URL.",
+    multiprocess_mode="livemostrecent",
+)
+DELIVERY_OLDEST = Gauge(
+    "inwit_delivery_oldest_seconds",
+    "Age of the oldest outcome that is still to be sent.",
+    multiprocess_mode="livemostrecent",
+)
 MISS_RATE = Gauge(
     "inwit_miss_rate",
     "Share of the harmful responses of the last 30 days that were let out, with its 95 % interval, "
     "by who says what is harmful (docs/decisions/0024); missing where it is not known. The same in "
     "every gateway.",
     ["policy", "source", "bound"],
+    multiprocess_mode="livemostrecent",
 )
-DEPENDENCY_UP = Gauge("inwit_dependency_up", "1 while the dependency answers.", ["dependency"])
+REDTEAM_CATCH_RATE = Gauge(
+    "inwit_redteam_catch_rate",
+    "Share of harmful responses that were flagged under the worst attack in the last evaluation "
+    "(INWIT_EVALUATION_REPORT), with its 95 % interval.",
+    ["suite", "judge", "bound"],
+    multiprocess_mode="livemostrecent",
+)
+DEPENDENCY_UP = Gauge(
+    "inwit_dependency_up",
+    "1 while the dependency answers.",
+    ["dependency"],
+    multiprocess_mode="livemin",
+)
+DEPENDENCY_LOOK = Histogram(
+    "inwit_dependency_look_seconds",
+    "Time that a dependency took to answer the look that is taken at it every few seconds.",
+    ["dependency"],
+    buckets=[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+)
+EXPORTED = Counter(
+    "inwit_telemetry_exported_total", "Spans and log events that the collector took.", ["signal"]
+)
+DROPPED = Counter(
+    "inwit_telemetry_dropped_total",
+    "Spans and log events that were given up: the queue was full, or the collector did not take "
+    "them.",
+    ["signal"],
+)
+
+ANSWERING_ROUTES = ("/v1/respond", "/v1/chat/completions", "/v1/check")
+_STATUSES = ("200", "202", "500", "502", "503", "504")
 
 
-class StageTimer:
-    """Times the stages of one request, for its answer, for the histogram and for the trace."""
-
-    def __init__(self, *, observe: bool = True) -> None:
-        self._observe = observe  # what is not on the way of a request stays out of the histogram
-        self._start = time.perf_counter()
-        self.seconds: dict[Stage, float] = {}
-
-    @contextmanager
-    def stage(self, stage: Stage) -> Generator[None]:
-        """Time one stage, whether it ends well or not."""
-        start = time.perf_counter()
-        try:
-            with TRACER.start_as_current_span(stage.value):
-                yield
-        finally:
-            took = time.perf_counter() - start
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + took
-            if self._observe:
-                STAGE_DURATION.labels(stage.value).observe(took)
-
-    def total(self) -> float:
-        """Seconds since the request was admitted."""
-        return time.perf_counter() - self._start
-
-    def overhead(self) -> float:
-        """Seconds so far that were not spent waiting for the model or a classifier."""
-        upstream = sum(took for stage, took in self.seconds.items() if stage is not Stage.RECORD)
-        return self.total() - upstream
-
-    def as_ms(self) -> dict[str, float]:
-        """Milliseconds by stage, and in total so far, to the microsecond."""
-        timings = {stage.value: round(took * 1e3, 3) for stage, took in self.seconds.items()}
-        return {**timings, "total": round(self.total() * 1e3, 3)}
+def begin() -> None:
+    """Start at 0 what alerts divide by or look for: a rate misses the step from nothing to 1."""
+    for route in ANSWERING_ROUTES:
+        for status in _STATUSES:
+            HTTP_REQUESTS.labels(route, status)
+    for end in StreamEnd:
+        STREAMS.labels(end.value)
+    for signal in Signal:
+        EXPORTED.labels(signal.value)
+        DROPPED.labels(signal.value)
 
 
-def configure_logs(level: str, file: Path | None = None) -> None:
-    """Write structured JSON lines, one per event, to `file` or to standard error.
-
-    Inwit's own events go straight to the stream; what libraries log joins them by stdlib logging.
-    """
-    stream = sys.stderr if file is None else file.open("a", buffering=1)
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        _add_trace_id,
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer()],
-        logger_factory=structlog.WriteLoggerFactory(stream),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        cache_logger_on_first_use=True,
-    )
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-    )
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-
-
-def _add_trace_id(
-    _logger: Any, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    context = trace.get_current_span().get_span_context()
-    if context.is_valid:
-        event["trace_id"] = trace.format_trace_id(context.trace_id)
-    return event
+def forget(gauge: Gauge) -> None:
+    """Take a gauge's series away. Workers' shared files keep theirs, which then say nothing."""
+    for family in gauge.collect():
+        for sample in family.samples:
+            gauge.labels(**sample.labels).set(nan)
+    gauge.clear()

@@ -62,6 +62,7 @@ CAUSES = {
     AskReason.SAMPLE: Cause(FakeModel, {"classifier": {"sample_rate": 1}}),
 }
 ALWAYS = {AskReason.TOOL_CALL, AskReason.REWRITE, AskReason.INPUT, AskReason.SAMPLE}
+UNREVIEWED = 'inwit_unreviewed_releases_total{policy="default",version="3"}'
 
 
 def test_every_reason_is_covered() -> None:
@@ -211,7 +212,7 @@ async def test_a_classifier_that_fails_where_it_was_needed_gives_on_failure(
     policy = compiled(classifier={"on_failure": action})
     classifiers = FakeClassifiers(None, status=status, fault=Fault.BREAKER_OPEN)
     caller = await make_caller(FakeModel(ZERO_WIDTH), classifiers=classifiers, policies=(policy,))
-    unreviewed = await counting(caller, 'inwit_unreviewed_releases_total{policy="default"}')
+    unreviewed = await counting(caller, UNREVIEWED)
 
     body = (await caller.respond()).json()
 
@@ -231,7 +232,7 @@ async def test_a_classifier_that_fails_on_the_slice_changes_nothing_and_is_recor
 ) -> None:
     policy = compiled(classifier={"sample_rate": 1})
     caller = await make_caller(classifiers=FakeClassifiers(None), policies=(policy,))
-    unreviewed = await counting(caller, 'inwit_unreviewed_releases_total{policy="default"}')
+    unreviewed = await counting(caller, UNREVIEWED)
 
     body = (await caller.respond()).json()
 

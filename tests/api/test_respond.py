@@ -84,7 +84,7 @@ async def test_a_response_released_without_review_says_so(
     assert body["review"]["fault"] == "low_label_mass"
     assert body["review"]["reasons"] == ["review_unavailable"]
     metrics = (await caller.http.get("/metrics")).text
-    assert 'inwit_unreviewed_releases_total{policy="default"}' in metrics
+    assert 'inwit_unreviewed_releases_total{policy="default",version=' in metrics
 
 
 async def test_a_caller_that_hangs_up_stops_the_generation(make_caller: MakeCaller) -> None:

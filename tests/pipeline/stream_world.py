@@ -28,6 +28,7 @@ from inwit.pipeline.pipeline import Pipeline
 from inwit.pipeline.redaction import masked, private_spans
 from inwit.pipeline.reviewer import Reviewer, ReviewLimits
 from inwit.pipeline.shadow import Shadows
+from inwit.pipeline.spans import Spans
 from inwit.pipeline.streaming import Live
 from inwit.policy.book import PolicyBook
 from inwit.policy.policy import Policy, ReviewSpec
@@ -331,7 +332,7 @@ class Streamed(RuleBasedStateMachine):
 
     def assembled(self) -> Pipeline:
         book = PolicyBook({"default": self.policy}, datetime.now(UTC))
-        reviewer = Reviewer(self.judges, self.judges, self.judges, LIMITS.review)
+        reviewer = Reviewer(self.judges, self.judges, self.judges, LIMITS.review, Spans())
         return Pipeline(
             model=self.author,
             reviewer=reviewer,
@@ -343,6 +344,7 @@ class Streamed(RuleBasedStateMachine):
             background=self.background,
             limits=LIMITS,
             queue_up=lambda: True,
+            spans=Spans(),
         )
 
     def final_text(self, response: Response) -> str:

@@ -21,7 +21,7 @@ from inwit.api.sse import EventStream
 from inwit.bootstrap import Gateway
 from inwit.errors import InvalidField
 from inwit.pipeline.streaming import Live
-from inwit.telemetry import TRACER
+from inwit.tracing import serving
 from inwit.types import Call
 
 
@@ -61,7 +61,7 @@ def router(gateway: Gateway) -> APIRouter:
             call = replace(call, claim=claimed)
             if body.stream:
                 return _stream(gateway, request, call, chunks, held.pop_all())
-            with TRACER.start_as_current_span("respond", context=trace_of(request)):
+            with serving("respond", trace_of(request)):
                 response = await unless_gone(request, gateway.pipeline.respond(call))
         return _json(completion(to_wire(response), created))
 

@@ -11,7 +11,7 @@ from inwit.api.problems import described, request_id
 from inwit.bootstrap import Gateway
 from inwit.errors import FieldError, InvalidField
 from inwit.ledger.idempotency import HEADER
-from inwit.telemetry import TRACER
+from inwit.tracing import serving
 
 _PROBLEMS = described(
     {
@@ -51,7 +51,7 @@ def router(gateway: Gateway, batch: CheckBatch) -> APIRouter:
                 wrong = FieldError(HEADER, "not served here: a check releases nothing, repeat it")
                 raise InvalidField(f"Leave out the header {HEADER}.", (wrong,))
             call = body.to_domain(principal, request_id(request))
-            with TRACER.start_as_current_span("check", context=trace_of(request)):
+            with serving("check", trace_of(request)):
                 results = await unless_gone(
                     request, batch.check(call, body.brought(), rewrite=body.mode == "rewrite")
                 )

@@ -1,23 +1,27 @@
-"""`/healthz`, `/readyz` and `/metrics`, for those who keep the service running."""
+"""`/healthz`, `/startupz`, `/readyz`, `/metrics`, for those who keep the service running."""
 
+import asyncio
 import dataclasses
 import json
+import os
+from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from fastapi import APIRouter, Request, Response
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from inwit import __version__
 from inwit.adapters import ADAPTER_NAME
 from inwit.bootstrap import Gateway
 from inwit.clients.openai_compatible import Capabilities
 from inwit.health import CONSEQUENCES
-from inwit.policy.calibration import Fingerprint
-from inwit.policy.policy import Policy, StreamMode
+from inwit.policy.policy import StreamMode
 
 
-def router(gateway: Gateway) -> APIRouter:
-    """The routes, bound to an open gateway."""
+def router(opened: Callable[[], Gateway | None]) -> APIRouter:
+    """The routes. `opened` gives the gateway once it is open, and None before that and after."""
     routes = APIRouter(tags=["operate"])
 
     @routes.head("/healthz", include_in_schema=False)
@@ -26,6 +30,14 @@ def router(gateway: Gateway) -> APIRouter:
         """Touches no dependency."""
         return {"status": "alive", "version": __version__}
 
+    @routes.head("/startupz", include_in_schema=False)
+    @routes.get("/startupz", summary="Whether everything was up once")
+    async def startupz() -> Response:
+        """503 until then; 200 from then on, whatever is lost later."""
+        gateway = opened()
+        started = gateway is not None and gateway.health.started
+        return _json({"status": "started" if started else "starting"}, up=started)
+
     @routes.head("/readyz", include_in_schema=False)
     @routes.get(
         "/readyz",
@@ -33,16 +45,32 @@ def router(gateway: Gateway) -> APIRouter:
     )
     async def readyz() -> Response:
         """503 until everything was up once, and at shutdown. A dependency lost later degrades."""
-        body = _readiness(gateway)
-        status = 200 if gateway.health.ready else 503
-        return Response(json.dumps(body), status, media_type="application/json")
+        gateway = opened()
+        if gateway is None:
+            return _json({"status": "not_ready", "why": "not open"}, up=False)
+        return _json(_readiness(gateway), up=gateway.health.ready)
 
     @routes.get("/metrics", summary="Prometheus metrics", response_class=Response)
-    async def metrics() -> Response:
-        """Every metric that docs/metrics.md lists."""
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    async def metrics(request: Request) -> Response:
+        """Every metric that docs/metrics.md lists; in OpenMetrics for who accepts that."""
+        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        # In a thread: of several workers all that they have counted is read from files.
+        return Response(await asyncio.to_thread(encode, _counted()), media_type=media_type)
 
     return routes
+
+
+def _counted() -> CollectorRegistry:
+    """What this process has counted; where it is one of several workers, what all of them have."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)
+    return registry
+
+
+def _json(body: dict[str, Any], *, up: bool) -> Response:
+    return Response(json.dumps(body), 200 if up else 503, media_type="application/json")
 
 
 def _readiness(gateway: Gateway) -> dict[str, Any]:
@@ -61,7 +89,7 @@ def _readiness(gateway: Gateway) -> dict[str, Any]:
                 "version": policy.ref.version,
                 "digest": policy.ref.digest,
                 "framing": policy.review.framing.value,
-                "calibrated": _calibrated(gateway, policy),
+                "calibrated": gateway.calibrated(policy),
                 "on_review_failure": policy.on_review_failure.value,
                 "shadow": policy.shadow,
             }
@@ -91,16 +119,6 @@ def _status(gateway: Gateway) -> str:
     return "degraded" if degraded else "ready"
 
 
-def _calibrated(gateway: Gateway, policy: Policy) -> bool:
-    """Whether all that reviews has a calibration for this policy's question and framing."""
-    found = gateway.capabilities()
-    review = policy.review
-    return found is not None and all(
-        Fingerprint(reviewer, review.framing, review.question_digest) in gateway.calibrations
-        for reviewer in found.reviewers
-    )
-
-
 def _small(found: Capabilities | None) -> str:
     """What the embedded model's judgement is worth."""
     if found is not None and ADAPTER_NAME in found.reviewers:
@@ -115,7 +133,7 @@ def warnings_of(gateway: Gateway) -> list[str]:
     """What the one who runs this gateway should know: also logged at start."""
     warnings: list[str] = []
     policies = gateway.policies.current.values()
-    raw = sorted(policy.name for policy in policies if not _calibrated(gateway, policy))
+    raw = sorted(policy.name for policy in policies if not gateway.calibrated(policy))
     if raw:
         warnings.append(
             f"No calibration for {', '.join(raw)}: risks are the model's raw ones, and the "
@@ -138,6 +156,8 @@ def warnings_of(gateway: Gateway) -> list[str]:
         )
     if gateway.limiter.local:
         warnings.append("Rate limits count this gateway alone: Redis is lost.")
+    if gateway.settings.trace_content:
+        warnings.append("Spans carry the texts of conversations (INWIT_TRACE_CONTENT).")
     warnings += gateway.escalation.warnings()
     found = gateway.capabilities()
     if found is not None and not found.logprobs:

@@ -17,7 +17,7 @@ from inwit.api.schemas import Wire
 from inwit.bootstrap import Gateway
 from inwit.decisions import Response as Checked
 from inwit.errors import FieldError, InvalidField, InwitError
-from inwit.telemetry import TRACER
+from inwit.tracing import serving
 from inwit.types import Action, Candidate, Principal, Tool
 
 PATH = "/beta/litellm_basic_guardrail_api"
@@ -78,7 +78,7 @@ def router(gateway: Gateway, batch: CheckBatch) -> APIRouter:
                 if body.input_type == "request"
                 else guardrail.check(principal, body, request_id(request), _changes(request))
             )
-            with TRACER.start_as_current_span("guard", context=trace_of(request)):
+            with serving("guard", trace_of(request)):
                 answer = await unless_gone(request, work)
         return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
 

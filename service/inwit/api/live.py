@@ -9,7 +9,7 @@ from opentelemetry.context import Context
 from inwit.decisions import Response
 from inwit.pipeline.pipeline import Pipeline
 from inwit.pipeline.streaming import Live
-from inwit.telemetry import TRACER
+from inwit.tracing import serving
 from inwit.types import Call
 
 
@@ -35,5 +35,5 @@ async def live_pieces(
 
 
 async def _respond(pipeline: Pipeline, call: Call, live: Live, trace: Context | None) -> Response:
-    with TRACER.start_as_current_span("respond", context=trace):
+    with serving("respond", trace):
         return await pipeline.respond(call, live)

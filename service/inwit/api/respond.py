@@ -20,7 +20,7 @@ from inwit.api.told import Told
 from inwit.bootstrap import Gateway
 from inwit.callbacks import check_callback
 from inwit.pipeline.streaming import Live
-from inwit.telemetry import TRACER
+from inwit.tracing import serving
 from inwit.types import Call, Principal
 
 _PROBLEMS = described(
@@ -71,7 +71,7 @@ def router(gateway: Gateway, told: Told) -> APIRouter:
             call = replace(call, claim=claimed)
             if body.stream:
                 return _stream(gateway, request, call, told, held.pop_all())
-            with TRACER.start_as_current_span("respond", context=trace_of(request)):
+            with serving("respond", trace_of(request)):
                 response = await unless_gone(request, gateway.pipeline.respond(call))
         if response.held and call.waits_s:
             response = await unless_gone(request, told.in_line(response, call.waits_s))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import structlog
@@ -10,14 +10,16 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from inwit import telemetry
-from inwit.errors import ClientGone, InwitError
-from inwit.telemetry import StreamEnd
+from inwit.errors import ClientGone, InwitError, Overloaded
+from inwit.labels import StreamEnd
 
 log = structlog.get_logger()
 
 Chunks = AsyncGenerator[bytes]
 
 _HEARTBEAT = b": heartbeat\n\n"
+_CUT = "This gateway is shutting down, and the stream took longer than it may wait."
+_LAST_WORDS_S = 1.0  # what a reader may take to let them be sent
 _HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache, no-transform",
@@ -40,6 +42,7 @@ class EventStream(Response):
     An InwitError before the first chunk and the first heartbeat is raised, and becomes an answer
     of its own; after that `on_error` renders it. A caller that hangs up, or takes nothing for
     `send_s` seconds, ends its own stream. `headers` are asked for when the first byte leaves.
+    A stream that is cancelled (a shutdown whose time is up) says so in an error event.
     """
 
     def __init__(
@@ -65,10 +68,14 @@ class EventStream(Response):
         """Send until the chunks end or the caller is gone."""
         pump = asyncio.create_task(self._pump(send))
         watch = asyncio.create_task(_hung_up(receive))
-        end = StreamEnd.ERROR
+        end, cut = StreamEnd.ERROR, False
         try:
             await asyncio.wait({pump, watch}, return_when=asyncio.FIRST_COMPLETED)
             end = pump.result() if pump.done() else StreamEnd.CALLER_GONE
+        except asyncio.CancelledError:
+            if not self._started:
+                raise
+            cut = not pump.done()
         finally:
             with self._held:
                 pump.cancel()
@@ -77,8 +84,16 @@ class EventStream(Response):
                 await self._chunks.aclose()
             if self._started or end is StreamEnd.CALLER_GONE:
                 telemetry.STREAMS.labels(end.value).inc()
+        if cut:
+            await self._last_words(send)
         if end is StreamEnd.CALLER_GONE and not self._started:
             raise ClientGone("The caller hung up; its work was cancelled.")
+
+    async def _last_words(self, send: Send) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await send(_body(self._on_error(Overloaded(_CUT, retry_after=1)), more=True))
+                await send(_body(b"", more=False))
 
     async def _pump(self, send: Send) -> StreamEnd:
         pending = asyncio.ensure_future(anext(self._chunks, None))

@@ -8,11 +8,13 @@ from rich.console import Console
 from inwit import __version__
 from inwit.cli import evaluate, keys, ledger, policy, queue, reviewers, run, train
 from inwit.cli.calibrate import calibrate
+from inwit.cli.doctor import doctor
 from inwit.errors import InwitError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 app.command()(run.up)
 app.command()(run.serve)
+app.command()(doctor)
 app.command()(calibrate)
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")

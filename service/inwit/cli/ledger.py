@@ -1,14 +1,20 @@
 """`inwit ledger`: read and verify the record."""
 
+import asyncio
 import json
 from typing import Annotated
 
 import typer
 
-from inwit.cli.database import with_ledger
+from inwit.bootstrap import prepare_data_dir
+from inwit.cli.database import ledger_url, with_ledger
+from inwit.config import Settings, load_settings
 from inwit.ledger import policies, read
 from inwit.ledger.database import Database
+from inwit.ledger.schema import Schema
 from inwit.ledger.verify import verify_chain
+
+_MIGRATION_S = 3600
 
 app = typer.Typer(no_args_is_help=True, help="Read and verify the ledger.")
 
@@ -40,6 +46,31 @@ def show_policy(
     if kept is None:
         raise SystemExit(f"The ledger holds no policy with the digest {digest}.")
     typer.echo(kept.text, nl=False)
+
+
+@app.command("migrate")
+def migrate_ledger() -> None:
+    """Bring the database to this version's schema; safe to repeat, and from two places at once."""
+    found = asyncio.run(_migrate(load_settings()))
+    if found.current:
+        typer.echo(f"The schema is {found.wanted} already.")
+    elif found.usable:
+        typer.echo(
+            f"The schema is {found.found}, of a newer version; this one ({found.wanted}) works on "
+            "it too. Nothing was changed."
+        )
+    else:
+        typer.echo(f"Migrated from {found.found or 'an empty database'} to {found.wanted}.")
+
+
+async def _migrate(settings: Settings) -> Schema:
+    """Not as the gateway opens it: a migration of much may take longer than a request."""
+    if settings.database_url is None:
+        prepare_data_dir(settings.data_dir)
+    database = Database(ledger_url(settings), timeout_s=_MIGRATION_S)
+    found = await database.open()
+    await database.close()
+    return found
 
 
 @app.command("verify")

@@ -4,18 +4,24 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from pathlib import Path
+from typing import Annotated
 
+import typer
 import uvloop
 from rich.console import Console
 
 from inwit import __version__
 from inwit.bootstrap import Gateway, prepare_data_dir
+from inwit.clients.embedded.tether import tether
 from inwit.config import load_settings
 from inwit.errors import Unauthorized
+from inwit.logs import configure_logs
+from inwit.ports import inherited
 from inwit.serve import serve as serve_gateway
-from inwit.telemetry import configure_logs
 from inwit.types import KeyRole
+from inwit.workers import supervise
 
 _out = Console(highlight=False, soft_wrap=True)
 
@@ -37,17 +43,28 @@ def up() -> None:
     _out.print("Stopped.")
 
 
-def serve() -> None:
+def serve(
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes that share the port of this machine.")
+    ] = 1,
+    inherit: Annotated[str, typer.Option(hidden=True, help="Sockets of the parent.")] = "",
+) -> None:
     """Run the gateway for production; settings from INWIT_… and an optional file."""
     settings = load_settings()
     configure_logs(settings.log_level)
     # Not for `up`, which a closed terminal must end. Until there are policies it means nothing.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if workers > 1:
+        sys.exit(uvloop.run(supervise(settings, workers, dict(os.environ))))
 
     async def announce(gateway: Gateway, _address: str) -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, gateway.reload)
 
-    uvloop.run(serve_gateway(settings, lambda _: None, announce))
+    ports = None
+    if inherit:
+        tether()
+        ports = inherited([int(each) for each in inherit.split(",")])
+    uvloop.run(serve_gateway(settings, lambda _: None, announce, ports))
 
 
 def _embedded_defaults() -> dict[str, object]:

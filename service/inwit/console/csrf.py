@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from fastapi import Request
 
-from inwit.config import is_loopback
 from inwit.errors import Forbidden
+from inwit.origins import is_loopback
 
 FIELD = "csrf_token"
 HEADER = "x-csrf-token"

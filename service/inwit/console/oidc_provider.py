@@ -15,8 +15,8 @@ from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
-from inwit.config import is_loopback
 from inwit.errors import InwitError
+from inwit.origins import is_loopback
 
 # Signatures by a key pair only: `none` proves nothing, and a shared secret is not told apart.
 ALGORITHMS = frozenset(

@@ -139,6 +139,9 @@ class Desk:
             await self._index.tell([aside])
             raise
         await self._index.tell([file.case])
+        if not resumed and file.case.expected is None:
+            waited = datetime.now(UTC) - file.case.opened
+            telemetry.ESCALATION_CLAIM.observe(max(0.0, waited.total_seconds()))
         return Opened(file, lease, self.rules.blind(reviewer, file.case))
 
     async def listing(self, wanted: Wanted, after: str | None, most: int) -> list[Case]:
@@ -384,7 +387,10 @@ class Desk:
 
 
 def _count(ruling: Ruling, case: Case) -> None:
-    if case.expected is None:
+    if case.expected is not None:
+        agreed = ruling.kind is case.expected
+        telemetry.AGREEMENTS.labels("golden", str(agreed).lower()).inc()
+    else:
         telemetry.RULINGS.labels(ruling.kind.value, str(not ruling.counts).lower()).inc()
         if case.closed == ruling.time:  # by this ruling, or by a clock that nobody had looked at
             count_ended([case])

@@ -119,9 +119,14 @@ def _on_failover(replicas: int) -> str:
     return "No replica: while this server is away nobody can claim."
 
 
+def too_old(version: str) -> bool:
+    """Whether the queue's scripts cannot run on that version."""
+    return version != UNKNOWN and _numbers(version) < _OLDEST
+
+
 def _warnings(version: str, eviction: str, append_only: str, replicas: int) -> list[str]:
     warnings = list[str]()
-    if version != UNKNOWN and _numbers(version) < _OLDEST:
+    if too_old(version):
         warnings.append(f"Redis {version} is too old. The queue needs 7.0 or later, or Valkey.")
     if eviction not in ("noeviction", UNKNOWN):
         warnings.append(

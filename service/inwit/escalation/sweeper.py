@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from inwit import telemetry
-from inwit.cases import Case, CaseState
+from inwit.cases import TOP_TIER, Case, CaseState
 from inwit.errors import InwitError, QueueDown
 from inwit.escalation.index import Index
 from inwit.escalation.queue import Queue
@@ -141,6 +141,9 @@ def count_ended(cases: Sequence[Case]) -> None:
             ending = "ruled" if case.state is CaseState.RESOLVED else "nobody_ruled"
             waited = (case.closed - case.opened).total_seconds()
             telemetry.ESCALATION_WAIT.labels(ending).observe(max(0.0, waited))
+            if case.required > 1 and case.state is CaseState.RESOLVED:
+                agreed = case.tier < TOP_TIER  # else a senior had to rule
+                telemetry.AGREEMENTS.labels("second", str(agreed).lower()).inc()
 
 
 def _turn(transaction: Transaction) -> _Turn:
@@ -157,3 +160,7 @@ def _show(now: Standing) -> None:
         telemetry.ESCALATIONS_OPEN.labels(lane).set(count)
     telemetry.ESCALATION_OLDEST.set(now.oldest_s)
     telemetry.QUEUE_BEHIND.set(now.behind)
+    telemetry.ESCALATIONS_OVERDUE.set(now.overdue)
+    telemetry.REVIEWERS_WORKING.set(now.reviewers)
+    telemetry.DELIVERIES_WAITING.set(now.deliveries)
+    telemetry.DELIVERY_OLDEST.set(now.oldest_delivery_s)

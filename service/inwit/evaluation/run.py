@@ -32,6 +32,7 @@ from inwit.evaluation.results import JudgeUsed, Machine, Report, Run, SampleScor
 from inwit.evaluation.scorecard import scorecard
 from inwit.pipeline.conscience import Conscience
 from inwit.pipeline.reviewer import Reviewer, ReviewLimits
+from inwit.pipeline.spans import Spans
 from inwit.policy.calibration import Calibration, Fingerprint
 from inwit.policy.policy import Policy
 from inwit.types import Framing
@@ -122,7 +123,7 @@ async def _opened(settings: Settings, policy: Policy, request: Request) -> Async
             ),
         ]
         limits = ReviewLimits(_LONG_MS, _LONG_MS, _LONG_MS)
-        reviewer = Reviewer(Conscience(client), NoExplainer(), panel, limits)
+        reviewer = Reviewer(Conscience(client), NoExplainer(), panel, limits, Spans())
         served = client.resolve(None)
         facts = {"model": served, "policy": policy.ref.digest}
         cache = stack.enter_context(open_cache(request.cache, "texts", facts))

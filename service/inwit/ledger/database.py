@@ -10,24 +10,24 @@ import ssl
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 import structlog
-from alembic import command
-from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from inwit.errors import LedgerError, SetupError
+from inwit.ledger import schema
+from inwit.ledger.schema import Schema
 
 T = TypeVar("T")
 
 log = structlog.get_logger()
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _READERS = 4
 _TIMEOUT_S = 10
 _CLOSE_S = 15.0
@@ -44,35 +44,46 @@ def sqlite_url(data_dir: Path) -> str:
 
 
 class Database:
-    """One engine, one writing thread and a few reading ones. Open it with `open`, then `close`."""
+    """One engine, one writing thread and a few reading ones. Open it with `open`, then `close`.
 
-    def __init__(self, url: str) -> None:
-        self._engine = _engine(url)
+    Nothing waits longer for the database than `timeout_s` seconds.
+    """
+
+    def __init__(self, url: str, *, timeout_s: int = _TIMEOUT_S) -> None:
+        self._engine = _engine(url, timeout_s)
         self._writing = self._engine.execution_options(inwit_writes=True)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _set_up_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
         else:
-            event.listen(self._engine, "connect", _set_up_postgresql)
+            event.listen(self._engine, "connect", partial(_set_up_postgresql, timeout_s))
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-write")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="ledger-read")
 
-    async def open(self) -> None:
-        """Bring the schema up to date.
+    async def open(self, *, migrate: bool = True) -> Schema:
+        """Bring the schema up to date, or only look at it; give what was found.
 
         Raises:
-            SetupError: the database cannot be reached or migrated.
+            SetupError: the database cannot be reached or migrated; it has a newer schema that this
+                version cannot work on; it has an older one, and `migrate` is off.
         """
         try:
-            await self.write(self._migrate)
+            if migrate:
+                found = await self.write(schema.migrate)
+            else:
+                found = await self.read(schema.check)
+        except SetupError:
+            await self.close()
+            raise
         except (LedgerError, CommandError) as error:
             await self.close()
-            cause = error.__cause__ or error
-            reason = str(cause.__cause__ or cause).splitlines()[0]
             raise SetupError(
-                f"The ledger's database cannot be opened: {reason}. "
+                f"The ledger's database cannot be opened: {reason_of(error)}. "
                 "Check INWIT_DATABASE_URL, or that INWIT_DATA_DIR can be written."
             ) from error
+        if found.usable:
+            log.warning("schema_newer", found=found.found, known=found.wanted)
+        return found
 
     async def write(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` in one transaction on the writing thread; durable when this returns.
@@ -129,28 +140,27 @@ class Database:
         self._readers.shutdown(wait=True)
         self._engine.dispose()
 
-    @staticmethod
-    def _migrate(connection: sa.Connection) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(_MIGRATIONS))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+
+def reason_of(error: BaseException) -> str:
+    """What the database itself said, in a line."""
+    cause = error.__cause__ or error
+    return str(cause.__cause__ or cause).splitlines()[0]
 
 
 _CHAIN_LOCK = 0x1_1217  # any number, the same for every gateway
 
 
-def _engine(url: str) -> sa.Engine:
+def _engine(url: str, timeout_s: int) -> sa.Engine:
     parsed = _parse(url)
     options: dict[str, Any] = {}
     remote = parsed.get_backend_name() == "postgresql"
     if remote:
-        parsed, options = _postgresql(parsed)
+        parsed, options = _postgresql(parsed, timeout_s)
     try:
         return sa.create_engine(
             parsed,
             pool_size=_READERS + 1,
-            pool_timeout=_TIMEOUT_S,
+            pool_timeout=timeout_s,
             pool_pre_ping=remote,  # a connection that was cut meanwhile is replaced unnoticed
             connect_args=options,
             hide_parameters=True,  # they hold content, and errors reach logs
@@ -178,7 +188,7 @@ def _parse(url: str) -> sa.URL:
             )
 
 
-def _postgresql(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
+def _postgresql(url: sa.URL, timeout_s: int) -> tuple[sa.URL, dict[str, Any]]:
     """pg8000's arguments: a bound on every wait, and TLS as libpq's `sslmode` says it."""
     if not url.username:
         raise SetupError("INWIT_DATABASE_URL names no user: postgresql://USER@HOST/NAME.")
@@ -188,7 +198,7 @@ def _postgresql(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
         raise SetupError(
             "INWIT_DATABASE_URL takes one option, sslmode, as one of: " + ", ".join(_SSL_MODES)
         )
-    arguments: dict[str, Any] = {"timeout": _TIMEOUT_S}
+    arguments: dict[str, Any] = {"timeout": timeout_s}
     verify = _SSL_MODES[mode]
     if verify is not None:
         context = ssl.create_default_context()
@@ -233,11 +243,11 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
-def _set_up_postgresql(connection: Any, _record: Any) -> None:
+def _set_up_postgresql(timeout_s: int, connection: Any, _record: Any) -> None:
     """A lock or a statement that hangs ends before the socket's own timeout closes everything."""
     cursor = connection.cursor()
-    cursor.execute(f"SET lock_timeout = '{_TIMEOUT_S // 2}s'")
-    cursor.execute(f"SET statement_timeout = '{_TIMEOUT_S - 1}s'")
+    cursor.execute(f"SET lock_timeout = '{timeout_s // 2}s'")
+    cursor.execute(f"SET statement_timeout = '{timeout_s - 1}s'")
     connection.commit()
     cursor.close()
 

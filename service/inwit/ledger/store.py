@@ -2,13 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 import structlog
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, SpanContext, SpanKind
 
 from inwit import telemetry
 from inwit.decisions import AnyRecord, Receipt, Record
@@ -17,6 +20,7 @@ from inwit.ledger import escalations, idempotency
 from inwit.ledger.database import Database
 from inwit.ledger.idempotency import Wanted
 from inwit.ledger.transaction import Entry, Transaction, encoded
+from inwit.tracing import TRACER
 from inwit.types import Claim
 
 log = structlog.get_logger()
@@ -51,6 +55,7 @@ class _Pending:
 
     work: _Work
     done: asyncio.Future[Any]
+    asked_in: SpanContext
 
 
 class LedgerStore:
@@ -63,6 +68,11 @@ class LedgerStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queue: asyncio.Queue[_Pending] = asyncio.Queue(_LONGEST_QUEUE)
+
+    @property
+    def waiting(self) -> int:
+        """How much waits for a commit."""
+        return self._queue.qsize()
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -123,7 +133,8 @@ class LedgerStore:
     def _put(self, work: _Work) -> asyncio.Future[Any]:
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         try:
-            self._queue.put_nowait(_Pending(work, done))
+            asked_in = trace.get_current_span().get_span_context()
+            self._queue.put_nowait(_Pending(work, done, asked_in))
         except asyncio.QueueFull as error:
             raise LedgerError("Too many decisions wait to be recorded.", retry_after=5) from error
         return done
@@ -145,15 +156,32 @@ class LedgerStore:
         start = time.perf_counter()
         work = [pending.work for pending in batch]
         try:
-            results = await self._database.write(lambda connection: _write(connection, work))
+            with _span(batch):
+                results = await self._database.write(lambda connection: _write(connection, work))
         except Exception as error:  # noqa: BLE001  # whatever it is, this task must outlive it
+            telemetry.LEDGER_FAILURES.inc()
             log.error("ledger_commit_failed", entries=len(batch), error=type(error).__name__)
             detail = "The decision could not be recorded; nothing was released."
             results = [LedgerError(detail, retry_after=5) for _ in batch]
         else:
             telemetry.LEDGER_COMMIT.observe(time.perf_counter() - start)
+            telemetry.LEDGER_ENTRIES.inc(len(batch))
         for pending, result in zip(batch, results, strict=True):
             _tell(pending, result)
+
+
+@contextmanager
+def _span(batch: list[_Pending]) -> Generator[None]:
+    """A span of its own for the commit that many requests share, with links to those kept."""
+    links = [Link(each.asked_in) for each in batch if each.asked_in.trace_flags.sampled]
+    if not links:
+        yield
+        return
+    facts = {"db.operation.name": "commit", "db.operation.batch.size": len(batch)}
+    with TRACER.start_as_current_span(
+        "commit", Context(), SpanKind.CLIENT, facts, links, record_exception=False
+    ):
+        yield
 
 
 def _tell(pending: _Pending, result: Any) -> None:

@@ -12,6 +12,15 @@ import sqlalchemy as sa
 
 _GENESIS = "00" * 32
 
+_ALL = sa.text(
+    "SELECT sequence, id, time, type, tenant, response_id, body, hash, previous "
+    "FROM entries ORDER BY sequence"
+)
+_AFTER = sa.text(
+    "SELECT sequence, id, time, type, tenant, response_id, body, hash, previous "
+    "FROM entries WHERE sequence > :s ORDER BY sequence"
+)
+
 # Columns that repeat what the entry says, and under which name it says it.
 _COPIES = {
     "sequence": "sequence",
@@ -45,14 +54,26 @@ def verify_chain(connection: sa.Connection) -> Verification:
     What this cannot show: entries cut off the end, or a whole ledger written anew. Keep a head
     from an earlier run elsewhere and compare.
     """
-    rows = connection.execute(
-        sa.text(
-            "SELECT sequence, id, time, type, tenant, response_id, body, hash, previous "
-            "FROM entries ORDER BY sequence"
-        )
-    )
+    return _verify(connection, connection.execute(_ALL), 0, _GENESIS)
+
+
+def verify_tail(connection: sa.Connection, entries: int) -> Verification:
+    """The same of the last entries alone; the one before them is taken as it is."""
+    end = connection.execute(sa.text("SELECT max(sequence) FROM entries")).scalar()
+    before = (end or 0) - entries
+    if before <= 0:
+        return verify_chain(connection)
+    head = connection.execute(
+        sa.text("SELECT hash FROM entries WHERE sequence = :s"), {"s": before}
+    ).scalar()
+    rows = connection.execute(_AFTER, {"s": before})
+    return _verify(connection, rows, before, "" if head is None else _bytes(head).hex())
+
+
+def _verify(connection: sa.Connection, rows: Iterable[Any], last: int, head: str) -> Verification:
+    """Check the rows, which come after the entry `last`, whose hash is `head`."""
     breaks: list[Break] = []
-    count, last, head = 0, 0, _GENESIS
+    count = 0
     for row in rows:
         body = _bytes(row.body)
         facts, digest = _facts(body), hashlib.sha256(b"\x00" + body).digest()

@@ -9,9 +9,9 @@ import structlog
 
 from inwit import telemetry
 from inwit.errors import InwitError
+from inwit.labels import Bound
 from inwit.ledger.database import Database
 from inwit.miss_rate.reading import WINDOW, MissReport, Reading, read_on
-from inwit.telemetry import Bound
 
 log = structlog.get_logger()
 
@@ -49,10 +49,10 @@ class MissRates:
             report = await asyncio.to_thread(self._reading.report)
         except InwitError as error:
             log.warning("miss_rate_unknown", error=type(error).__name__)
-            telemetry.MISS_RATE.clear()
+            telemetry.forget(telemetry.MISS_RATE)
         except Exception:  # whatever it is, the next look begins anew
             log.exception("miss_rate_broken")
-            telemetry.MISS_RATE.clear()
+            telemetry.forget(telemetry.MISS_RATE)
             self._reading = _from_the_start()
         else:
             show(report)
@@ -65,7 +65,7 @@ class MissRates:
 
 def show(report: MissReport) -> None:
     """Set the gauge, and nothing but what is known."""
-    telemetry.MISS_RATE.clear()
+    telemetry.forget(telemetry.MISS_RATE)
     for policy, estimates in report.policies.items():
         for source, estimate in estimates.items():
             rate = estimate.rate

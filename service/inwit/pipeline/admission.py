@@ -18,7 +18,7 @@ from inwit.pipeline.reviewer import ReviewLimits, Subject
 from inwit.pipeline.streaming import Live
 from inwit.pipeline.tools import permit_tools
 from inwit.policy.policy import Policy, StreamMode
-from inwit.telemetry import StageTimer
+from inwit.tracing import StageTimer
 from inwit.types import Call, Enforcement, Generation, Message, Verdict
 
 _OF_TOOLS = ("tool_choice", "parallel_tool_calls")  # vLLM takes neither without tools

@@ -6,6 +6,8 @@ import structlog
 
 from inwit import telemetry
 from inwit.decisions import Reason
+from inwit.labels import Text
+from inwit.pipeline.tally import count_verdict
 from inwit.policy.policy import OnInput, Policy
 from inwit.types import Action, Call, Verdict
 
@@ -25,6 +27,8 @@ def look(call: Call, policy: Policy, verdict: Verdict | None, flagged: bool) -> 
     """Decide, count and log. An input that no judge could read is as bad as the policy says."""
     taken = Look(policy.name, *_decide(policy, verdict, flagged))
     telemetry.LOOKS.labels(policy.name, taken.action.value).inc()
+    if verdict is not None:
+        count_verdict(policy.ref, Text.INPUT, verdict)
     log.info(
         "looked",
         tenant=call.principal.tenant,

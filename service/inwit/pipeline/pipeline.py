@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from opentelemetry import trace
+
 from inwit import telemetry
 from inwit.cases import Output
 from inwit.decisions import (
@@ -39,12 +41,13 @@ from inwit.pipeline.protocols import Classifiers, Ledger, Meter, Model
 from inwit.pipeline.reviewer import Reviewer, Subject, refuse_early_end, remaining
 from inwit.pipeline.rewriting import bare_refusal, outcome_of, rewrite_messages, settle
 from inwit.pipeline.shadow import Shadows
+from inwit.pipeline.spans import Spans
 from inwit.pipeline.streaming import Live, Written
 from inwit.pipeline.tally import tally
 from inwit.pipeline.windows import Windows, cut_reason
 from inwit.policy.book import PolicyBook
 from inwit.policy.policy import Policy
-from inwit.telemetry import Stage
+from inwit.tracing import Stage, exemplar_of
 from inwit.types import Action, Call, Candidate, Claim, Generation, Message, Usage, Verdict
 
 
@@ -88,6 +91,7 @@ class Pipeline:
         background: Background,
         limits: Limits,
         queue_up: Callable[[], bool],
+        spans: Spans,
     ) -> None:
         self._model = model
         self._reviewer = reviewer
@@ -100,6 +104,7 @@ class Pipeline:
         self._windows = Windows(reviewer, self._append)
         self._limits = limits
         self._queue_up = queue_up
+        self._spans = spans
         self._in_flight = 0
 
     async def respond(self, call: Call, live: Live | None = None) -> Response:
@@ -206,23 +211,31 @@ class Pipeline:
 
     async def _generate(self, job: Job) -> Drafted:
         """Generate, with the input stage and, by policy, the windows of a stream beside it."""
-        timeout = remaining(job.ends, self._limits.generate_ms)
-        written = Written(job.generation.model) if job.streams else None
         looking = asyncio.create_task(self._look_at_input(job))
-        writing = asyncio.create_task(self._write(job.generation, timeout, written))
         try:
             with job.timer.stage(Stage.GENERATE):
-                flagged = None
-                if written is not None and job.live is not None:
-                    subject = job.subject(*(await looking))
-                    flagged = await self._windows.watch(subject, job.origin, written, job.live)
-                candidate = flagged.candidate if flagged else await writing
+                candidate, flagged = await self._write_watched(job, looking)
             seen = await looking
         finally:
-            for task in (looking, writing):
-                task.cancel()
-            await asyncio.gather(looking, writing, return_exceptions=True)
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
         return Drafted(job.subject(*seen), candidate, flagged)
+
+    async def _write_watched(
+        self, job: Job, looking: asyncio.Task[tuple[Verdict | None, bool]]
+    ) -> tuple[Candidate, Round | None]:
+        timeout = remaining(job.ends, self._limits.generate_ms)
+        written = Written(job.generation.model) if job.streams else None
+        writing = asyncio.create_task(self._write(job.generation, timeout, written))
+        try:
+            flagged = None
+            if written is not None and job.live is not None:
+                subject = job.subject(*(await looking))
+                flagged = await self._windows.watch(subject, job.origin, written, job.live)
+            return (flagged.candidate if flagged else await writing), flagged
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
 
     async def _write(
         self, generation: Generation, timeout_s: float, written: Written | None = None
@@ -230,11 +243,14 @@ class Pipeline:
         with contextlib.ExitStack() as stack:
             if written is not None:
                 stack.callback(written.end)
+            stack.enter_context(self._spans.writing(generation, streams=written is not None))
             try:
                 async with asyncio.timeout(timeout_s):
-                    return await self._model.generate(generation, written)
+                    candidate = await self._model.generate(generation, written)
             except TimeoutError as error:
                 raise UpstreamTimeout("The model did not finish its answer in time.") from error
+            self._spans.wrote(candidate)
+            return candidate
 
     async def _look_at_input(self, job: Job) -> tuple[Verdict | None, bool]:
         if job.policy.input is None:
@@ -321,7 +337,9 @@ class Pipeline:
             raise LedgerError(detail, retry_after=1) from error
 
     def _release(self, job: Job, record: Record, output: Output, receipt: Receipt) -> Response:
-        telemetry.OVERHEAD.observe(job.timer.overhead())
+        exemplar = exemplar_of(trace.get_current_span())
+        telemetry.OVERHEAD.observe(job.timer.overhead(), exemplar)
+        self._spans.decided(record)
         if job.live is not None:
             job.live.first_release()
         self._spend(job, record.usage.tokens)

@@ -9,11 +9,12 @@ from inwit.errors import UpstreamTimeout
 from inwit.pipeline.exchange import Shown, show
 from inwit.pipeline.protocols import Classifiers, Explainer, Judge
 from inwit.pipeline.redaction import private_spans
+from inwit.pipeline.spans import Spans
 from inwit.pipeline.tools import tool_finding
 from inwit.policy.ask import Circumstances, ask_reasons, sampling
 from inwit.policy.decide import Evidence, decide
 from inwit.policy.policy import Policy
-from inwit.telemetry import Stage, StageTimer
+from inwit.tracing import Stage, StageTimer
 from inwit.types import Candidate, Exchange, Fault, Message, Verdict
 
 
@@ -46,12 +47,18 @@ class Reviewer:
     """Reviews candidates by the conscience and, where the policy asks, by a classifier."""
 
     def __init__(
-        self, judge: Judge, explainer: Explainer, classifiers: Classifiers, limits: ReviewLimits
+        self,
+        judge: Judge,
+        explainer: Explainer,
+        classifiers: Classifiers,
+        limits: ReviewLimits,
+        spans: Spans,
     ) -> None:
         self._judge = judge
         self._explainer = explainer
         self._classifiers = classifiers
         self._limits = limits
+        self._spans = spans
         self._random = random.SystemRandom()
 
     async def review(
@@ -99,6 +106,7 @@ class Reviewer:
         with subject.timer.stage(Stage.JUDGE):
             review = subject.policy.review
             verdict = await self._judge.judge(review, exchange, model, timeout)
+            self._spans.judged(subject.policy.ref, verdict)
         refuse_early_end(verdict, timeout, self._limits.judge_ms)
         return verdict
 
@@ -125,6 +133,7 @@ class Reviewer:
         timeout = remaining(subject.ends, self._limits.classify_ms)
         with subject.timer.stage(Stage.CLASSIFY):
             verdict = await self._classifiers.classify(rule.use, exchange, timeout)
+            self._spans.judged(subject.policy.ref, verdict)
         if asked != (AskReason.SAMPLE,):  # nothing hangs on the slice
             refuse_early_end(verdict, timeout, self._limits.classify_ms)
         return replace(verdict, covers=exchange.covers)

@@ -12,7 +12,7 @@ from inwit.pipeline.background import Background
 from inwit.pipeline.reviewer import Reviewer, Subject
 from inwit.policy.book import PolicyBook
 from inwit.policy.policy import Policy
-from inwit.telemetry import StageTimer
+from inwit.tracing import StageTimer
 
 log = structlog.get_logger()
 

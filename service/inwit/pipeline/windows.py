@@ -24,10 +24,12 @@ from inwit.decisions import (
     WindowRecord,
 )
 from inwit.errors import InwitError, LedgerError, UpstreamError
+from inwit.labels import Text, WindowOutcome
 from inwit.pipeline.reviewer import Reviewer, Subject
 from inwit.pipeline.streaming import Live, Written, leaving
+from inwit.pipeline.tally import count_verdict
 from inwit.policy.policy import OnInput, StreamMode
-from inwit.telemetry import StageTimer, WindowOutcome
+from inwit.tracing import StageTimer
 from inwit.types import Action, Candidate, Enforcement
 
 log = structlog.get_logger()
@@ -74,6 +76,8 @@ class Windows:
             outcome = _outcome(round_.decision)
             live.windows += 1
             telemetry.WINDOWS.labels(subject.policy.name, outcome.value).inc()
+            for verdict in round_.decision.verdicts:
+                count_verdict(subject.policy.ref, Text.WINDOW, verdict)
             if outcome is WindowOutcome.FLAGGED:
                 return round_
             live.usage += round_.review_usage

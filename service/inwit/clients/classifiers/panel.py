@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from inwit.clients.classifiers.breaker import Breaker, BreakerLimits, BreakerState, Permit
-from inwit.telemetry import CLASSIFIER_BREAKER_STATE, CLASSIFIER_CALLS, CLASSIFIER_SECONDS
+from inwit.telemetry import CLASSIFIER_CALLS, CLASSIFIER_SECONDS
 from inwit.types import Exchange, Fault, ReviewStatus, Verdict
 
 log = structlog.get_logger()
@@ -27,7 +27,6 @@ _AGAINST_SERVER = frozenset({Fault.TIMEOUT, Fault.UPSTREAM, Fault.NO_LOGPROBS, F
 # server had at least this share of its own timeout.
 _FAIR_SHARE = 0.5
 _NOT_ASKED = frozenset({Fault.BUSY, Fault.BREAKER_OPEN})
-_GAUGE = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
 
 class Member(Protocol):
@@ -108,7 +107,6 @@ class Panel:
             for seated in self._seats.values():
                 await seated.member.open()
                 stack.push_async_callback(seated.member.close)
-                seated.show_state()
             self._opened = stack.pop_all()
 
     async def close(self) -> None:
@@ -158,11 +156,6 @@ class _Seated:
         self._in_flight = 0
         self._name = seat.member.name
         self._logged = BreakerState.CLOSED
-
-    def show_state(self) -> None:
-        """Let the gauge show the breaker's state at each scrape: a cool-down ends by itself."""
-        gauge = CLASSIFIER_BREAKER_STATE.labels(self._name)
-        gauge.set_function(lambda: _GAUGE[self.breaker.state])
 
     async def ask(self, exchange: Exchange, allowed_s: float) -> Verdict:
         """Ask the member if it may be asked now. Full, it refuses at once: the next one can try."""

@@ -19,7 +19,7 @@ from inwit.pipeline.protocols import Model
 from inwit.pipeline.reviewer import Reviewer, Subject
 from inwit.pipeline.rewriting import bare_refusal, outcome_of, rewrite_messages
 from inwit.policy.policy import Policy
-from inwit.telemetry import StageTimer
+from inwit.tracing import StageTimer
 from inwit.types import Generation
 
 # A rewrite keeps to the task where it shares at least this share of the request's content words,

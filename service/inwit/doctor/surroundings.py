@@ -1,0 +1,84 @@
+"""Ports, files with secrets in them, and the collector of telemetry."""
+
+import asyncio
+import os
+import stat
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from inwit.config import Settings
+from inwit.doctor.finding import Finding, ok, warning, wrong
+from inwit.errors import SetupError
+from inwit.exporting import ENDPOINT
+from inwit.ledger.database import sqlite_file
+from inwit.ports import bound
+
+_CONNECT_S = 3.0
+_OTLP_PORT = 4317
+
+
+async def ports_of(settings: Settings) -> list[Finding]:
+    """Whether they are free, or a gateway has them already."""
+    name = "ports"
+    try:
+        with bound(settings) as ports:
+            also = f" and {ports.operate_address}" if ports.operate else ""
+            return [ok(name, f"{ports.address}{also} can be listened on.")]
+    except SetupError as error:
+        if await _serving(settings):
+            return [ok(name, "A gateway is serving there.")]
+        return [wrong(name, str(error), "See who listens there: `ss -ltnp`.")]
+
+
+async def _serving(settings: Settings) -> bool:
+    port = settings.port if settings.operate_port is None else settings.operate_port
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    try:
+        async with httpx.AsyncClient(timeout=_CONNECT_S) as client:
+            answer = await client.get(f"http://{host}:{port}/healthz")
+            return answer.json().get("status") == "alive"
+    except (httpx.HTTPError, ValueError, AttributeError):
+        return False
+
+
+async def secret_files(settings: Settings) -> list[Finding]:
+    """Whether others on this machine can read what they should not."""
+    open_ones = [each for each in await asyncio.to_thread(_secret, settings) if _is_open(each)]
+    if not open_ones:
+        return [ok("secrets", "No file with secrets in it can be read by others.")]
+    return [
+        warning("secrets", f"{file} can be read by others.", f"Run `chmod 600 {file}`.")
+        for file in open_ones
+    ]
+
+
+def _secret(settings: Settings) -> list[Path]:
+    """Files that hold keys or content; those in a folder that is closed to others are safe."""
+    found = [Path(named)] if (named := os.environ.get("INWIT_CONFIG")) else []
+    folder = settings.data_dir
+    if folder.is_dir() and _is_open(folder):
+        found += [folder / "dev-key", sqlite_file(folder), folder / "log" / "inwit.jsonl"]
+    return [file for file in found if file.is_file()]
+
+
+def _is_open(file: Path) -> bool:
+    return bool(file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+async def collector(_settings: Settings) -> list[Finding]:
+    """Whether the collector of spans and metrics can be connected to, where one is named."""
+    name, address = "collector", os.environ.get(ENDPOINT, "")
+    if not address:
+        return [ok(name, f"None is named ({ENDPOINT}).")]
+    parts = urlsplit(address if "://" in address else f"//{address}")
+    try:
+        host, port = parts.hostname or "", parts.port or _OTLP_PORT
+        async with asyncio.timeout(_CONNECT_S):
+            _reader, writer = await asyncio.open_connection(host, port)
+    except (OSError, ValueError):  # a timeout too
+        words = "The collector cannot be reached: spans and metrics are dropped, and counted."
+        return [warning(name, words, f"See that it runs, and {ENDPOINT}.")]
+    writer.close()
+    return [ok(name, "It takes connections.")]

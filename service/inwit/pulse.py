@@ -1,0 +1,59 @@
+"""What is looked at and not counted: set in gauges every few seconds, beside requests."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from inwit import __version__, telemetry
+
+_EVERY_S = 1.0
+_WINDOW = 15  # looks: between two scrapes none is forgotten
+
+_BREAKERS = {"closed": 0, "half_open": 1, "open": 2}
+
+
+class Pulse:
+    """`calibrated` says so by policy, `breakers` how a classifier's breaker stands, by name."""
+
+    def __init__(
+        self,
+        calibrated: Callable[[], Mapping[str, bool]],
+        breakers: Callable[[], Mapping[str, str]],
+        problems: Callable[[], int],
+        waiting: Callable[[], int],
+    ) -> None:
+        self._calibrated = calibrated
+        self._breakers = breakers
+        self._problems = problems
+        self._waiting = waiting
+        self._lags = deque([0.0], _WINDOW)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Look now and while the block runs."""
+        telemetry.BUILD_INFO.labels(__version__).set(1)
+        beating = asyncio.create_task(self._forever(), name="pulse")
+        try:
+            yield
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+
+    def look(self) -> None:
+        """Set every gauge."""
+        telemetry.EVENT_LOOP_LAG.set(max(self._lags))
+        telemetry.POLICY_PROBLEMS.set(self._problems())
+        telemetry.LEDGER_WAITING.set(self._waiting())
+        for policy, calibrated in self._calibrated().items():
+            telemetry.CALIBRATED.labels(policy).set(calibrated)
+        for name, state in self._breakers().items():
+            telemetry.CLASSIFIER_BREAKER_STATE.labels(name).set(_BREAKERS[state])
+
+    async def _forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            self.look()
+            before = loop.time()
+            await asyncio.sleep(_EVERY_S)
+            self._lags.append(max(0.0, loop.time() - before - _EVERY_S))
