@@ -32,7 +32,8 @@ from tests.process.processes import free_port
 pytestmark = pytest.mark.process
 
 
-def _binaries() -> Path | None:
+def binaries() -> Path | None:
+    """The folder of PostgreSQL's programs, where it is installed."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     return found[-1].parent if found else Path(on_path).parent if on_path else None
@@ -48,27 +49,27 @@ def _run(*command: str | Path) -> None:
 @pytest.fixture(scope="module")
 def postgres() -> Generator[tuple[str, Path]]:
     """The address of a server of its own, and its data folder."""
-    binaries = _binaries()
-    if binaries is None:
+    programs = binaries()
+    if programs is None:
         if os.environ.get("CI"):
             pytest.fail("PostgreSQL is not installed, and CI must not go without")
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     # Not in pytest's own folder: each run of pytest closes that to other users.
     with tempfile.TemporaryDirectory(prefix="inwit-postgres-") as name:
-        yield from _serving(binaries, Path(name))
+        yield from _serving(programs, Path(name))
 
 
-def _serving(binaries: Path, folder: Path) -> Generator[tuple[str, Path]]:
+def _serving(programs: Path, folder: Path) -> Generator[tuple[str, Path]]:
     data = folder / "data"
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
     port = free_port()
-    _run(binaries / "initdb", "-D", data, "-U", "inwit", "-A", "trust", "--no-sync")
+    _run(programs / "initdb", "-D", data, "-U", "inwit", "-A", "trust", "--no-sync")
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
     start = ("-l", folder / "log", "-w", "-o", options, "start")
-    _run(binaries / "pg_ctl", "-D", data, *start)
+    _run(programs / "pg_ctl", "-D", data, *start)
     yield f"postgresql://inwit@127.0.0.1:{port}/postgres", data
-    _run(binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+    _run(programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Makes the Grafana dashboards and the Prometheus rules: `python -m scripts.dashboards`."""
