@@ -8,7 +8,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent / "smollm2-135m-instruct"
 # Calibrations go by it: another version of the adapter is another reviewer.
-ADAPTER_NAME = "inwit-conscience-smollm2-135m-1"
+ADAPTER_NAME = "inwit-conscience-smollm2-135m-2"
 GGUF_FILE = FOLDER / "conscience.gguf"
 PEFT_FOLDER = FOLDER / "peft"
 CALIBRATIONS = FOLDER / "calibrations"
