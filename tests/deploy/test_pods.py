@@ -278,6 +278,7 @@ def test_traces_go_out_only_where_a_collector_is_named() -> None:
     made = render({"otlp": {"endpoint": "http://collector:4317"}})
     assert _settings(made)["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector:4317"
     assert _settings(made)["OTEL_SERVICE_NAME"] == "inwit"
+    assert _settings(made)["OTEL_TRACES_SAMPLER_ARG"] == "0.1"
     attributes = environment(gateway(made))["OTEL_RESOURCE_ATTRIBUTES"]["value"]
     assert "k8s.pod.name=$(POD_NAME)" in attributes
 

@@ -51,6 +51,8 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("propertyName '../default.yaml'", {"policies": {"../default.yaml": "a"}}),
     ("/shutdown/drainSeconds", {"shutdown": {"drainSeconds": 0}}),
     ("/shutdown", {"shutdown": {"terminationGracePeriodSeconds": 30}}),
+    ("/otlp/share", {"otlp": {"share": "10 %"}}),
+    ("/otlp/share", {"otlp": {"share": 0.1}}),
     ("/probes/periodSeconds", {"probes": {"periodSeconds": 0}}),
     ("/resources", {"resources": {"limit": {}}}),
     ("/tmpSize", {"tmpSize": "64M"}),  # noqa: S108  # a value's name
