@@ -9,7 +9,6 @@ and serves until it is told to stop.
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,15 +23,15 @@ _PROMPT_CACHE_MIB = 128
 
 def main(file: Path, alias: str, api_key: str, adapter: Path | None = None) -> None:
     """Serve until SIGTERM. The adapter works only in requests that ask for it."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
+    # Before there are other threads, which inherit it: one that took the signal would not wake us.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     parameters = _parameters(file, alias, api_key)
     if adapter is not None:
         _load_adapter(parameters, adapter)
     server = xllamacpp.Server(parameters)
     sys.stdout.write(f"{server.listening_address}\n")
     sys.stdout.flush()
-    stop.wait()
+    signal.sigwait({signal.SIGTERM})
 
 
 def _load_adapter(parameters: Any, adapter: Path) -> None:
