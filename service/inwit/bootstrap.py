@@ -58,6 +58,8 @@ log = structlog.get_logger()
 
 _FREE_BYTES = 200 * 2**20
 _SPARE_S = 5.0
+# For the first look: an embedded model works out its first tokens on a machine that may be busy.
+_LOOK_S, _EMBEDDED_LOOK_S = 5.0, 60.0
 
 Progress = Callable[[str], None]
 
@@ -323,7 +325,9 @@ async def _open_health(
         Dependency.REDIS: lambda: answers(redis),
         Dependency.LEDGER: lambda: _look_at_database(database),
     }
-    health = Health(looks, settings.health_interval_ms / 1000)
+    embedded = settings.embedded_model and settings.model_url is None
+    first_s = _EMBEDDED_LOOK_S if embedded else _LOOK_S
+    health = Health(looks, settings.health_interval_ms / 1000, first_s)
     await stack.enter_async_context(health.watching())
     return health
 

@@ -34,10 +34,16 @@ class State:
 
 
 class Health:
-    """The state of every dependency, refreshed in the background."""
+    """The state of every dependency, refreshed in the background.
 
-    def __init__(self, looks: Mapping[Dependency, Look], interval_s: float) -> None:
+    The first look may take `first_s` seconds: what runs embedded is slow to begin with.
+    """
+
+    def __init__(
+        self, looks: Mapping[Dependency, Look], interval_s: float, first_s: float = _LOOK_S
+    ) -> None:
         self._looks = looks
+        self._first_s = first_s
         self.interval_s = interval_s
         self.states = dict.fromkeys(looks, State())
         self.started = False
@@ -60,7 +66,7 @@ class Health:
     @asynccontextmanager
     async def watching(self) -> AsyncGenerator[None]:
         """Look once now, then in the background while the block runs."""
-        await self.look()
+        await self.look(self._first_s)
         watcher = asyncio.create_task(self._watch(), name="health")
         try:
             yield
@@ -68,9 +74,10 @@ class Health:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
 
-    async def look(self) -> None:
+    async def look(self, within_s: float = _LOOK_S) -> None:
         """Look at every dependency at once."""
-        await asyncio.gather(*(self._look_at(name, look) for name, look in self._looks.items()))
+        looks = self._looks.items()
+        await asyncio.gather(*(self._look_at(name, look, within_s) for name, look in looks))
         self.started = self.started or not self.degraded
 
     async def _watch(self) -> None:
@@ -78,10 +85,10 @@ class Health:
             await asyncio.sleep(self.interval_s)
             await self.look()
 
-    async def _look_at(self, name: Dependency, look: Look) -> None:
+    async def _look_at(self, name: Dependency, look: Look, within_s: float) -> None:
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(_LOOK_S):
+            async with asyncio.timeout(within_s):
                 up = await look()
         except Exception as error:  # noqa: BLE001  # whatever it is, the watch must go on
             log.warning("look_failed", dependency=name.value, error=type(error).__name__)
