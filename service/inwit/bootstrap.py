@@ -31,7 +31,7 @@ from inwit.errors import SetupError
 from inwit.escalation.parts import Escalation, Stores, open_escalation
 from inwit.exporting import exporting
 from inwit.genai import OPT_IN, convention_of
-from inwit.health import Health
+from inwit.health import LOOK_S, Health
 from inwit.labels import Dependency
 from inwit.languages import warm_up
 from inwit.ledger.database import Database, sqlite_url
@@ -48,7 +48,7 @@ from inwit.pipeline.reviewer import Reviewer, ReviewLimits
 from inwit.pipeline.shadow import Shadows
 from inwit.pipeline.spans import Spans
 from inwit.policy.book import PolicyBook
-from inwit.policy.calibration import Calibration, Fingerprint, load_calibrations
+from inwit.policy.calibration import Calibration, Fingerprint, fits_all, load_calibrations
 from inwit.policy.loader import PACKAGED, load_policies
 from inwit.policy.policy import Policy
 from inwit.pulse import Pulse
@@ -59,7 +59,7 @@ log = structlog.get_logger()
 _FREE_BYTES = 200 * 2**20
 _SPARE_S = 5.0
 # For the first look: an embedded model works out its first tokens on a machine that may be busy.
-_LOOK_S, _EMBEDDED_LOOK_S = 5.0, 60.0
+_EMBEDDED_LOOK_S = 60.0
 
 Progress = Callable[[str], None]
 
@@ -86,11 +86,8 @@ class Gateway:
 
     def calibrated(self, policy: Policy) -> bool:
         """Whether all that reviews has a calibration for this policy's question and framing."""
-        found, review = self.capabilities(), policy.review
-        return found is not None and all(
-            Fingerprint(reviewer, review.framing, review.question_digest) in self.calibrations
-            for reviewer in found.reviewers
-        )
+        found = self.capabilities()
+        return found is not None and fits_all(self.calibrations, policy.review, found.reviewers)
 
     @property
     def longest_s(self) -> float:
@@ -226,6 +223,13 @@ def assemble(
     )
 
 
+def ledger_url(settings: Settings) -> str:
+    """Where the settings place the ledger; with its password."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    return sqlite_url(settings.data_dir)
+
+
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncGenerator[Database]:
     """Open the ledger's database alone, as the command line does.
@@ -235,10 +239,7 @@ async def open_database(settings: Settings) -> AsyncGenerator[Database]:
     """
     if settings.database_url is None:
         prepare_data_dir(settings.data_dir)
-        url = sqlite_url(settings.data_dir)
-    else:
-        url = settings.database_url.get_secret_value()
-    database = Database(url)
+    database = Database(ledger_url(settings))
     await database.open(migrate=settings.migrate)
     try:
         yield database
@@ -326,7 +327,7 @@ async def _open_health(
         Dependency.LEDGER: lambda: _look_at_database(database),
     }
     embedded = settings.embedded_model and settings.model_url is None
-    first_s = _EMBEDDED_LOOK_S if embedded else _LOOK_S
+    first_s = _EMBEDDED_LOOK_S if embedded else LOOK_S
     health = Health(looks, settings.health_interval_ms / 1000, first_s)
     await stack.enter_async_context(health.watching())
     return health

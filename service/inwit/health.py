@@ -21,7 +21,7 @@ CONSEQUENCES = {
     Dependency.LEDGER: "No decision can be recorded, so none is released; /v1/respond answers 503.",
 }
 
-_LOOK_S = 5.0
+LOOK_S = 5.0
 
 Look = Callable[[], Awaitable[bool]]
 
@@ -40,7 +40,7 @@ class Health:
     """
 
     def __init__(
-        self, looks: Mapping[Dependency, Look], interval_s: float, first_s: float = _LOOK_S
+        self, looks: Mapping[Dependency, Look], interval_s: float, first_s: float = LOOK_S
     ) -> None:
         self._looks = looks
         self._first_s = first_s
@@ -74,7 +74,7 @@ class Health:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
 
-    async def look(self, within_s: float = _LOOK_S) -> None:
+    async def look(self, within_s: float = LOOK_S) -> None:
         """Look at every dependency at once."""
         looks = self._looks.items()
         await asyncio.gather(*(self._look_at(name, look, within_s) for name, look in looks))

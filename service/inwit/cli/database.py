@@ -5,18 +5,11 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from inwit.bootstrap import open_database
-from inwit.config import Settings, load_settings
+from inwit.config import load_settings
 from inwit.errors import SetupError
-from inwit.ledger.database import Database, sqlite_file, sqlite_url
+from inwit.ledger.database import Database, sqlite_file
 
 T = TypeVar("T")
-
-
-def ledger_url(settings: Settings) -> str:
-    """Where the settings place the ledger; with its password."""
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
-    return sqlite_url(settings.data_dir)
 
 
 def with_ledger(work: Callable[[Database], Awaitable[T]]) -> T:

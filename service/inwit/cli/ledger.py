@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from inwit.bootstrap import prepare_data_dir
-from inwit.cli.database import ledger_url, with_ledger
+from inwit.bootstrap import ledger_url, prepare_data_dir
+from inwit.cli.database import with_ledger
 from inwit.config import Settings, load_settings
 from inwit.ledger import policies, read
 from inwit.ledger.database import Database

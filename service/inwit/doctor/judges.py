@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib.util
-from collections.abc import Iterable
 
 from inwit.bootstrap import check_classifiers, known_calibrations
 from inwit.clients.classifiers.configured import configured_panel
@@ -13,9 +12,8 @@ from inwit.clients.served import served_client
 from inwit.config import Settings
 from inwit.doctor.finding import Finding, ok, warning, wrong
 from inwit.errors import SetupError, UpstreamError
-from inwit.policy.calibration import Fingerprint
+from inwit.policy.calibration import fits_all
 from inwit.policy.loader import PACKAGED, load_policies
-from inwit.policy.policy import Policy
 from inwit.types import Exchange, Message, ReviewStatus
 
 _CLASSIFY_S = 4.0
@@ -96,23 +94,15 @@ def _calibrations(settings: Settings, found: Capabilities | None) -> list[Findin
     if found is None:
         words = f"{len(known)} are here; which of them fit is not known without the model."
         return [warning(name, words, "Mend the model first.")]
-    raw = sorted(_uncalibrated(policies.values(), found.reviewers, known.keys()))
+    raw = sorted(
+        policy.name
+        for policy in policies.values()
+        if not fits_all(known, policy.review, found.reviewers)
+    )
     if raw:
         words = f"None for {', '.join(raw)} with what reviews here: the stricter thresholds hold."
         return [warning(name, words, "Fit one (`inwit calibrate`), and set INWIT_CALIBRATION_DIR.")]
     return [ok(name, "Each policy has one that fits what reviews.")]
-
-
-def _uncalibrated(
-    policies: Iterable[Policy], reviewers: Iterable[str], known: Iterable[Fingerprint]
-) -> set[str]:
-    have = set(known)
-    return {
-        policy.name
-        for policy in policies
-        for reviewer in reviewers
-        if Fingerprint(reviewer, policy.review.framing, policy.review.question_digest) not in have
-    }
 
 
 async def classifiers_of(settings: Settings) -> list[Finding]:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import AuthenticationError, RedisClusterException, RedisError
 
-from inwit.bootstrap import prepare_data_dir
+from inwit.bootstrap import ledger_url, prepare_data_dir
 from inwit.clients.embedded.redis import valkey_binary
 from inwit.clients.redis import redis_client
 from inwit.config import Settings
@@ -18,7 +18,7 @@ from inwit.doctor.finding import Finding, ok, warning, wrong
 from inwit.errors import LedgerError, QueueDown, SetupError
 from inwit.escalation.durability import UNKNOWN, look, too_old
 from inwit.ledger import schema
-from inwit.ledger.database import Database, reason_of, sqlite_file, sqlite_url
+from inwit.ledger.database import Database, reason_of, sqlite_file
 from inwit.ledger.verify import verify_tail
 
 _ENTRIES = 200  # of the ledger's end
@@ -54,11 +54,8 @@ async def ledger_of(settings: Settings) -> list[Finding]:
             return [ok(name, "There is none yet; the first start makes it.")]
         if not os.access(file, os.W_OK):
             return [wrong(name, f"{file} cannot be written.", "Give it to the gateway's user.")]
-        url = sqlite_url(settings.data_dir)
-    else:
-        url = settings.database_url.get_secret_value()
     try:
-        async with _database(url) as database:
+        async with _database(ledger_url(settings)) as database:
             return await _ledger(settings, database)
     except SetupError as error:
         return [wrong(name, str(error), "Mend INWIT_DATABASE_URL.")]

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 from bisect import bisect_right
+from collections.abc import Container, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from inwit.errors import SetupError
+from inwit.policy.policy import ReviewSpec
 from inwit.types import Framing
 
 Method = Literal["platt", "isotonic"]
@@ -184,6 +186,14 @@ class _File(_Strict):
     method: Method
     points: Annotated[list[tuple[float, float]], Field(max_length=_MAX_POINTS)]
     facts: _FactsIn
+
+
+def fits_all(known: Container[Fingerprint], review: ReviewSpec, reviewers: Iterable[str]) -> bool:
+    """Whether each of the reviewers has a calibration for this question and framing."""
+    return all(
+        Fingerprint(reviewer, review.framing, review.question_digest) in known
+        for reviewer in reviewers
+    )
 
 
 def load_calibrations(folder: Path) -> dict[Fingerprint, Calibration]:
