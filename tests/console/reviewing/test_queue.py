@@ -90,8 +90,10 @@ async def test_the_feed_tells_counts_and_ends(make_world: MakeWorld) -> None:
     page = await ada.claim(case_id)
     counts = asyncio.create_task(ada.get("/feed"))
     note = asyncio.create_task(ada.get(f"/cases/{case_id}/feed"))
+    await here.looks.more(feeds=2)
     await here.change(case_id, state="expired", closed=datetime.now(UTC))
     await here.work.sweeper.sweep()
+    await here.looks.more(feeds=2)
     await ada.post("/sign-out")
 
     told, noted = await soon(counts), await soon(note)

@@ -3,8 +3,9 @@
 import asyncio
 import html
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from inwit.cases import Role
 from inwit.console.cases import routers
 from inwit.console.work import Work
+from inwit.health import Health
 from inwit.ledger.tables import ESCALATIONS, RULINGS, SLOTS
 from inwit.policy.policy import Policy
 from tests.conftest import ASK, Caller, MakeCaller
@@ -63,6 +65,7 @@ class World:
     site: Site
     work: Work
     judges: FakeClassifiers
+    looks: "Looks"
 
     async def hold(self, words: str = "How do I mix these?", **body: Any) -> str:
         """Have a response held; the id of its case."""
@@ -90,6 +93,29 @@ class World:
         """Change the row of a case."""
         query = sa.update(ESCALATIONS).filter_by(id=case_id).values(**values)
         await self.site.database.write(lambda db: db.execute(query))
+
+
+@dataclass
+class Looks:
+    """How often each open feed has looked."""
+
+    health: Health
+    so_far: Counter[object] = field(default_factory=Counter)
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def draining(self) -> bool:
+        """What a feed asks before each look, from a task of its own."""
+        self.so_far[asyncio.current_task()] += 1
+        self.looked.set()
+        return self.health.draining
+
+    async def more(self, feeds: int) -> None:
+        """Wait until so many feeds have told what there is to tell now."""
+        before = self.so_far.copy()
+        async with asyncio.timeout(30):
+            while sum(new >= 2 for new in (self.so_far - before).values()) < feeds:
+                self.looked.clear()
+                await self.looked.wait()
 
 
 @dataclass
@@ -178,16 +204,17 @@ async def world(
         **settings,
     )
     gateway = caller.gateway
+    looks = Looks(gateway.health)
     work = Work(
         gateway.escalation.desk,
         gateway.policies,
         gateway.escalation.sweeper,
-        lambda: gateway.health.draining,
+        looks.draining,
         feed_every_s,
         most_feeds,
     )
     site = await make_site(routers=routers(work), **settings)
-    return World(caller, site, work, judges)
+    return World(caller, site, work, judges, looks)
 
 
 async def soon(wanted: asyncio.Task[Any]) -> Any:
