@@ -16,7 +16,7 @@ from inwit.ledger import schema
 from inwit.ledger.database import Database, sqlite_url
 
 VERSIONS = Path(schema.__file__).parent / "migrations" / "versions"
-HEAD = "0004"
+HEAD = "0005_from_0005"
 BEFORE_THE_RULE = {"0001", "0002", "0003", "0004"}
 
 
@@ -76,7 +76,7 @@ async def test_a_newer_schema_that_says_so_is_worked_on(
         "ALTER TABLE entries ADD COLUMN later TEXT",
         "CREATE TABLE later (id INTEGER)",
     )
-    _as_of(tmp_path, f"0005-from-{HEAD}")
+    _as_of(tmp_path, "0006_from_0005")
 
     with capture_logs() as logs:
         found = await _open(tmp_path, migrate=starts_migrate)
@@ -87,7 +87,7 @@ async def test_a_newer_schema_that_says_so_is_worked_on(
     assert "Nothing was changed" in await asyncio.to_thread(migrate, tmp_path)
 
 
-@pytest.mark.parametrize("newer", ["0005", "0006-from-0005", "head", "0003-from-0001"])
+@pytest.mark.parametrize("newer", ["0006", "0007_from_0006", "head", "0003_from_0001"])
 async def test_any_other_schema_is_refused(tmp_path: Path, newer: str) -> None:
     await _open(tmp_path)
     _as_of(tmp_path, newer)
@@ -106,4 +106,4 @@ def test_the_names_of_revisions_say_who_may_work_on_them() -> None:
 
     assert set(names) >= BEFORE_THE_RULE
     for name in set(names) - BEFORE_THE_RULE:
-        assert re.fullmatch(r"[0-9]{4}-from-[0-9]{4}", name), name
+        assert re.fullmatch(r"[0-9]{4}_from_[0-9]{4}", name), name

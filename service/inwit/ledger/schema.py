@@ -1,7 +1,7 @@
 """Which schema a database has, which one this version knows, and the way from one to the other.
 
 From 0005 on the name of a revision says the oldest one whose gateways may work on it too, such as
-`0005-from-0004`: gateways of that version go on while newer ones start beside them, and after a
+`0005_from_0004`: gateways of that version go on while newer ones start beside them, and after a
 step back (docs/decisions/0030).
 """
 
@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from inwit.errors import SetupError
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_NAME = re.compile(r"(?P<number>[0-9]{4})(?:-from-(?P<oldest>[0-9]{4}))?")
+_NAME = re.compile(r"(?P<number>[0-9]{4})(?:_from_(?P<oldest>[0-9]{4}))?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ METADATA = MetaData(
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
 # `body` holds the exact bytes that `hash` was taken over; the other columns repeat parts of it
-# for look-up only. `hash` is the leaf hash of RFC 9162, so that a tree can grow over these rows.
+# for look-up only. `hash` is the leaf hash of RFC 9162: the tree grows over these rows, the leaf
+# of sequence 1 first. A pruned entry keeps its hash and its place; its body is empty.
 ENTRIES = Table(
     "entries",
     METADATA,
@@ -45,7 +46,9 @@ ENTRIES = Table(
 )
 
 # Kept apart from the entries so that it can be erased without touching them. `salt` opens the
-# commitment that the entry holds: HMAC-SHA256(salt, content).
+# commitment that the entry holds: HMAC-SHA256(salt, content). `content` is sealed (AES-256-GCM)
+# where there is a `nonce`, under the data key of the entry's response; `salt` stands inside then,
+# in front of the content, and its column is empty.
 CONTENTS = Table(
     "contents",
     METADATA,
@@ -55,6 +58,71 @@ CONTENTS = Table(
     Column("kind", String(16), primary_key=True),
     Column("salt", LargeBinary(32), nullable=False),
     Column("content", LargeBinary, nullable=False),
+    Column("nonce", LargeBinary(12), nullable=True),
+)
+
+# Whose content it is: an end user of a tenant by a keyed digest, or the tenant's own where a
+# request names none. To delete the row is to erase all that its data keys open.
+SUBJECTS = Table(
+    "subjects",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("tenant", String(128), nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),  # its key, under the master key
+    Column("master", String(16), nullable=False),  # which master key
+    Column("created", DateTime(timezone=True), nullable=False),
+)
+
+# The key of one response's content, under its subject's key. No foreign key: a subject's row goes
+# first when a person is erased.
+DATA_KEYS = Table(
+    "data_keys",
+    METADATA,
+    Column("response_id", String(40), primary_key=True),
+    Column("subject", String(64), nullable=False, index=True),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+
+# What must not be erased or pruned, for now. `value` is a response's id, a subject's, or a tenant.
+HOLDS = Table(
+    "legal_holds",
+    METADATA,
+    Column("id", String(40), primary_key=True),
+    Column("scope", String(16), nullable=False),
+    Column("value", String(128), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("placed_by", String(40), nullable=False),
+    Column("placed", DateTime(timezone=True), nullable=False),
+    Column("lifted", DateTime(timezone=True), nullable=True),
+)
+
+# The tree over the entries: the hash of each full tile of the level below (tlog-tiles, height 8).
+# Level 0 stands in the entries themselves.
+NODES = Table(
+    "nodes",
+    METADATA,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("place", _Sequence, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary(32), nullable=False),
+)
+
+# What was signed, or is about to be: a row is durable before its `note` is made.
+CHECKPOINTS = Table(
+    "checkpoints",
+    METADATA,
+    Column("size", _Sequence, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("time", DateTime(timezone=True), nullable=False),
+    Column("note", Text, nullable=True),
+)
+
+# The newest checkpoint that each anchor has confirmed.
+ANCHORED = Table(
+    "anchored",
+    METADATA,
+    Column("anchor", String(64), primary_key=True),
+    Column("size", _Sequence, nullable=False),
+    Column("time", DateTime(timezone=True), nullable=False),
 )
 
 API_KEYS = Table(
