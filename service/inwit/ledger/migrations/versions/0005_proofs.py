@@ -38,7 +38,7 @@ def _make_keys() -> None:
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("response_id", name=op.f("pk_data_keys")),
     )
-    op.create_index(op.f("ix_subject"), "data_keys", ["subject"])
+    op.create_index(op.f("ix_data_keys_subject"), "data_keys", ["subject"])
 
 
 def _make_holds() -> None:
