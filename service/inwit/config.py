@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 
 from inwit.cases import Role
+from inwit.config_ledger import LedgerSettings
 from inwit.errors import SetupError
 from inwit.origins import is_origin, is_safe
 from inwit.types import Severity
@@ -115,7 +116,7 @@ class RateRules(BaseModel):
         return any(rates.requests or rates.tokens for rates in everyone)
 
 
-class Settings(BaseSettings):
+class Settings(LedgerSettings):
     """Every setting, read once at start. docs/settings.md lists them; a test keeps it equal."""
 
     model_config = SettingsConfigDict(env_prefix="INWIT_", extra="forbid", frozen=True)
