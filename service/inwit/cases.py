@@ -290,6 +290,12 @@ class ActKind(StrEnum):
     SIGNED_IN = "signed_in"
     SIGNED_OUT = "signed_out"
     CHANGED = "changed"
+    ERASED = "erased"
+    HELD = "held"
+    LIFTED = "lifted"
+    PRUNED = "pruned"
+    SIGNING_KEYS = "signing_keys"
+    IDLE = "idle"
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,19 @@ LEDGER_FAILURES = Counter(
 LEDGER_WAITING = Gauge(
     "inwit_ledger_waiting", "Work that waits for a ledger commit.", multiprocess_mode="livesum"
 )
+CHECKPOINT_AGE = Gauge(
+    "inwit_ledger_checkpoint_age_seconds",
+    "Age of the newest checkpoint of the ledger; one is due every hour at the latest.",
+    multiprocess_mode="livemostrecent",
+)
+UNSIGNED = Gauge(
+    "inwit_ledger_unsigned_seconds",
+    "How long the oldest entry has waited for a checkpoint over it; 0 where none waits.",
+    multiprocess_mode="livemostrecent",
+)
+CHECKPOINT_FAILURES = Counter(
+    "inwit_ledger_checkpoint_failures_total", "Looks after which no checkpoint could be signed."
+)
 RATE_LIMITED = Counter(
     "inwit_rate_limited_total", "Requests refused with 429, by the limit that said so.", ["limit"]
 )

@@ -48,6 +48,10 @@ class Tree:
             level, count = level + 1, count // WIDTH
         return cls(size, edge)
 
+    def copy(self) -> "Tree":
+        """One that grows by itself."""
+        return Tree(self.size, [list(hashes) for hashes in self.edge])
+
     def append(self, leaf: bytes) -> list[Node]:
         """Let it grow by one leaf hash; the tiles that this fills, the lowest first."""
         filled: list[Node] = []

@@ -55,7 +55,8 @@ class SigningKey:
         self._private = Ed25519PrivateKey.from_private_bytes(seed)
         public = _ED25519 + self._private.public_key().public_bytes_raw()
         self._id = _key_id(name, public)
-        self.vkey = f"{name}+{self._id.hex()}+{base64.b64encode(public).decode()}"
+        self.id = self._id.hex()
+        self.vkey = f"{name}+{self.id}+{base64.b64encode(public).decode()}"
 
     @classmethod
     def read(cls, line: str) -> "SigningKey":
@@ -75,7 +76,7 @@ class SigningKey:
     def line(self) -> str:
         """Its form on disk: a secret."""
         seed = _ED25519 + self._private.private_bytes_raw()
-        return f"{_PRIVATE}{self.name}+{self._id.hex()}+{base64.b64encode(seed).decode()}"
+        return f"{_PRIVATE}{self.name}+{self.id}+{base64.b64encode(seed).decode()}"
 
     def signature(self, text: str) -> str:
         """The line under a note."""
