@@ -194,7 +194,10 @@ class Usages:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What every entry about one response says of it. `request_id` is the HTTP exchange's."""
+    """What every entry about one response says of it. `request_id` is the HTTP exchange's.
+
+    `end_user` stands in no entry: it says by whose key the content is sealed.
+    """
 
     response_id: str
     principal: Principal
@@ -202,6 +205,7 @@ class Origin:
     model: str
     enforcement: Enforcement
     request_id: str
+    end_user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

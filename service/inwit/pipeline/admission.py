@@ -65,6 +65,7 @@ class Job:
             self.generation.model,
             enforcement,
             self.call.request_id,
+            self.call.end_user,
         )
 
     def subject(self, verdict: Verdict | None, flagged: bool) -> Subject:
