@@ -14,6 +14,7 @@ import pytest
 from inwit.app import create_app
 from inwit.auth import ApiKeys
 from inwit.bootstrap import Gateway, Parts, assemble
+from inwit.checkpointing import Head
 from inwit.clients.openai_compatible import OpenAICompatible
 from inwit.clients.rate_limits import RateLimiter
 from inwit.clients.redis import redis_client
@@ -150,6 +151,7 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
                 escalation=escalation,
                 database=database,
                 redis=redis,
+                head=Head(()),
             )
             names = tuple(known) if key_policies is None else key_policies
             _, key = await keys.create(name="test", tenant="acme", policies=names, roles=roles)

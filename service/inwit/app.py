@@ -14,6 +14,7 @@ from inwit.api import (
     check,
     escalations,
     health,
+    ledger,
     litellm_guardrail,
     model_list,
     problems,
@@ -54,6 +55,7 @@ def create_app(
     app.include_router(respond.router(gateway, told))
     app.include_router(responses.router(gateway, told))
     app.include_router(escalations.router(gateway))
+    app.include_router(ledger.router(gateway))
     batch = CheckBatch(
         gateway.pipeline,
         max_in_flight=gateway.settings.max_in_flight,
@@ -75,7 +77,7 @@ def create_app(
         mount(app, console, case_routers(work))
     problems.install(app)
     app.add_middleware(Drain, exchanges=exchanges or Exchanges(gateway.health))
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, checkpoint=lambda: gateway.head.header)
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:

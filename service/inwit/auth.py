@@ -160,20 +160,13 @@ class ApiKeys:
         self._rules[key_id] = (rule, time.monotonic() + self._cache_s)
         return rule
 
-    async def authenticate(self, authorization: str | None, role: KeyRole) -> Principal:
-        """Resolve an `Authorization` header.
+    async def identify(self, authorization: str | None) -> Principal:
+        """Resolve an `Authorization` header, whatever roles the key has.
 
         Raises:
             Unauthorized: it is missing or malformed, or the key is unknown or revoked.
-            Forbidden: the key does not have the role.
             LedgerError: the key cannot be looked up for now.
         """
-        principal = await self._resolve(authorization)
-        if role not in principal.roles:
-            raise Forbidden(f"This API key lacks the role {role.value!r}.")
-        return principal
-
-    async def _resolve(self, authorization: str | None) -> Principal:
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthorized("Send an API key as `Authorization: Bearer inwit_…`.")
@@ -188,6 +181,19 @@ class ApiKeys:
         if len(self._cache) >= _CACHE_ENTRIES:
             self._cache.clear()
         self._cache[digest] = (principal, time.monotonic() + self._cache_s)
+        return principal
+
+    async def authenticate(self, authorization: str | None, role: KeyRole) -> Principal:
+        """Resolve an `Authorization` header.
+
+        Raises:
+            Unauthorized: it is missing or malformed, or the key is unknown or revoked.
+            Forbidden: the key does not have the role.
+            LedgerError: the key cannot be looked up for now.
+        """
+        principal = await self.identify(authorization)
+        if role not in principal.roles:
+            raise Forbidden(f"This API key lacks the role {role.value!r}.")
         return principal
 
     async def _look_up(self, key_id: str, secret_hash: bytes) -> Principal:

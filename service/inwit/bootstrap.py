@@ -18,6 +18,7 @@ from inwit import telemetry
 from inwit.adapters import CALIBRATIONS
 from inwit.auth import ApiKeys
 from inwit.catch_rate import show_catch_rate
+from inwit.checkpointing import Head, open_checkpoints
 from inwit.clients.classifiers.configured import configured_panel
 from inwit.clients.classifiers.panel import Panel
 from inwit.clients.embedded.redis import embedded_redis
@@ -37,6 +38,7 @@ from inwit.languages import warm_up
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.responses import StoredResponses
 from inwit.ledger.store import LedgerStore
+from inwit.ledger.vault_settings import configured_vault
 from inwit.miss_rate.watch import MissRates
 from inwit.pipeline.admission import Limits
 from inwit.pipeline.background import Background
@@ -83,6 +85,7 @@ class Gateway:
     escalation: Escalation
     database: Database
     redis: Redis | RedisCluster
+    head: Head
 
     def calibrated(self, policy: Policy) -> bool:
         """Whether all that reviews has a calibration for this policy's question and framing."""
@@ -114,6 +117,7 @@ async def open_gateway(
         redis_url, redis, limiter = await _open_redis(stack, settings, progress)
         client = await stack.enter_async_context(_model(settings, progress))
         await _open_panel(stack, panel)
+        head = await stack.enter_async_context(open_checkpoints(settings, database))
         ledger = await _run(stack, LedgerStore(database))
         health = await _open_health(stack, settings, client, redis, database)
         await stack.enter_async_context(reloader.watching(redis, health.interval_s))
@@ -142,6 +146,7 @@ async def open_gateway(
             escalation=escalation,
             database=database,
             redis=redis,
+            head=head,
         )
         await _run(stack, MissRates(database))
         await _run(stack, _pulse(gateway))
@@ -239,7 +244,7 @@ async def open_database(settings: Settings) -> AsyncGenerator[Database]:
     """
     if settings.database_url is None:
         prepare_data_dir(settings.data_dir)
-    database = Database(ledger_url(settings))
+    database = Database(ledger_url(settings), vault=configured_vault(settings))
     await database.open(migrate=settings.migrate)
     try:
         yield database

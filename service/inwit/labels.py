@@ -39,6 +39,15 @@ class Purpose(StrEnum):
     REVIEW = "review"
 
 
+class AnchorKind(StrEnum):
+    """What sort of place checkpoints of the ledger are sent to."""
+
+    FOLDER = "folder"
+    BUCKET = "bucket"
+    WEBHOOK = "webhook"
+    GIT = "git"
+
+
 class Signal(StrEnum):
     """What OpenTelemetry is sent."""
 

@@ -206,6 +206,17 @@ UNSIGNED = Gauge(
 CHECKPOINT_FAILURES = Counter(
     "inwit_ledger_checkpoint_failures_total", "Looks after which no checkpoint could be signed."
 )
+ANCHOR_AGE = Gauge(
+    "inwit_ledger_anchor_age_seconds",
+    "Age of the newest checkpoint that an anchor of this kind holds; 0 where it holds the newest.",
+    ["anchor"],
+    multiprocess_mode="livemostrecent",
+)
+ANCHOR_FAILURES = Counter(
+    "inwit_ledger_anchor_failures_total",
+    "Checkpoints that an anchor did not take; `refused` ones contradict what it holds.",
+    ["anchor", "refused"],
+)
 RATE_LIMITED = Counter(
     "inwit_rate_limited_total", "Requests refused with 429, by the limit that said so.", ["limit"]
 )

@@ -3,6 +3,7 @@
 import re
 import traceback
 import uuid
+from collections.abc import Callable
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,14 +17,21 @@ log = structlog.get_logger()
 EXTRA_HEADERS = "inwit.headers"
 """Where a route puts headers, by name, that its answer is to have whatever becomes of it."""
 
+CHECKPOINT = b"x-inwit-checkpoint"
+"""The signed note of the newest checkpoint, in base64."""
+
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,128}")
 
 
 class RequestContext:
-    """Pure ASGI: nothing is buffered, and a caller that hangs up is seen by the route."""
+    """Pure ASGI: nothing is buffered, and a caller that hangs up is seen by the route.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Each answer carries the ledger's newest checkpoint, so that every caller is a witness of it.
+    """
+
+    def __init__(self, app: ASGIApp, checkpoint: Callable[[], bytes | None] = lambda: None) -> None:
         self._app = app
+        self._checkpoint = checkpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange."""
@@ -42,6 +50,8 @@ class RequestContext:
                 started = True
                 extra = scope.get(EXTRA_HEADERS, {}).items()
                 more = [(name.lower().encode(), value.encode()) for name, value in extra]
+                if (checkpoint := self._checkpoint()) is not None:
+                    more.append((CHECKPOINT, checkpoint))
                 message["headers"] = [*message.get("headers", ()), header, *more]
                 route = getattr(scope.get("route"), "path", "other")
                 telemetry.HTTP_REQUESTS.labels(route, str(message["status"])).inc()

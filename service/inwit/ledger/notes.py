@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,16 +178,24 @@ def new_key(name: str | None = None) -> SigningKey:
 def add_key(file: Path, key: SigningKey) -> None:
     """Write a key at the end of a file that its owner alone may read.
 
+    Where two make the file at once, the first one's key is in it and the other one's is not.
+
     Raises:
         OSError: it cannot be written.
     """
-    before = file.read_text() if file.exists() else ""
+    there = file.exists()
+    before = file.read_text() if there else ""
     ready = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(ready, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
         out.write(f"{before}{key.line()}\n")
         out.flush()
         os.fsync(out.fileno())
-    ready.replace(file)
+    if there:
+        ready.replace(file)
+        return
+    with suppress(FileExistsError):
+        os.link(ready, file)
+    ready.unlink()
 
 
 def _key_id(name: str, public: bytes) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -72,7 +73,7 @@ def hashes(connection: sa.Connection, level: int, start: int, end: int) -> Seque
     return found
 
 
-def proof_of(connection: sa.Connection, entry: sa.Row[tuple[int, bytes]]) -> Proof | None:
+def proof_of(connection: sa.Connection, entry: sa.Row[Any]) -> Proof | None:
     """The proof of a row with `sequence` and `body`; None while no checkpoint covers it."""
     signed = newest(connection)
     if signed is None or signed.size < entry.sequence:

@@ -1,0 +1,37 @@
+"""Object storage by obstore (extra `objects`); credentials come from the environment."""
+
+from typing import Self
+
+from obstore.exceptions import AlreadyExistsError
+from obstore.store import ObjectStore, from_url
+
+
+class Bucket:
+    """A prefix in a bucket."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+
+    @classmethod
+    def at(cls, address: str) -> Self:
+        """The one that an address such as s3://BUCKET/PREFIX names."""
+        return cls(from_url(address))
+
+    async def newest(self) -> str:
+        """The last name; empty where there is none."""
+        names = [""]
+        async for page in self._store.list(return_arrow=False):  # pyright: ignore[reportUnknownMemberType]  # its other overload has no types
+            names += [each["path"] for each in page if each["path"].endswith(".checkpoint")]
+        return max(names)
+
+    async def read(self, name: str) -> str:
+        """The text under a name."""
+        found = await self._store.get_async(name)
+        return bytes(await found.bytes_async()).decode()
+
+    async def add(self, name: str, text: str) -> None:
+        """Add it; nothing happens where the name is taken."""
+        try:
+            await self._store.put_async(name, text.encode(), mode="create")
+        except AlreadyExistsError:
+            return

@@ -1,0 +1,67 @@
+"""What makes checkpoints and passes them on, open and running: the sequencer and the anchors."""
+
+import base64
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from inwit.anchors.places import anchor_of
+from inwit.anchors.worker import Anchoring
+from inwit.config import Settings
+from inwit.errors import SetupError
+from inwit.ledger.database import Database
+from inwit.ledger.notes import SigningKey, add_key, new_key, read_keys
+from inwit.ledger.proofs import Signed
+from inwit.ledger.sequencer import Sequencer
+
+
+class Head:
+    """The newest checkpoint; `header` is its signed note in base64."""
+
+    def __init__(self, vkeys: Sequence[str]) -> None:
+        self.vkeys = tuple(vkeys)
+        self.signed: Signed | None = None
+        self.header: bytes | None = None
+
+    def take(self, signed: Signed) -> None:
+        """From now on this one."""
+        self.signed = signed
+        self.header = base64.b64encode(signed.note.encode())
+
+
+@asynccontextmanager
+async def open_checkpoints(settings: Settings, database: Database) -> AsyncGenerator[Head]:
+    """Sign checkpoints and send them to the anchors while the block runs.
+
+    Raises:
+        SetupError: a key or an anchor is not what it should be.
+    """
+    anchors = {name: anchor_of(address) for name, address in settings.anchors.items()}
+    keys = ledger_keys(settings)
+    head = Head([key.vkey for key in keys])
+    sequencer = Sequencer(database, keys, settings.checkpoint_ms / 1000, head.take)
+    every_s = settings.anchor_ms / 1000
+    anchoring = Anchoring(database, anchors, lambda: sequencer.newest, every_s)
+    async with sequencer.running(), anchoring.running():
+        yield head
+
+
+def ledger_key_file(settings: Settings) -> Path:
+    """Where the keys are that sign checkpoints."""
+    return settings.ledger_key_file or settings.data_dir / "ledger.key"
+
+
+def ledger_keys(settings: Settings) -> tuple[SigningKey, ...]:
+    """The keys that sign checkpoints; the first start in a data folder makes one.
+
+    Raises:
+        SetupError: they cannot be read or made.
+    """
+    file = ledger_key_file(settings)
+    if settings.ledger_key_file is None and not file.exists():
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            add_key(file, new_key())
+        except OSError as error:
+            raise SetupError(f"{file} cannot be written ({error.strerror}).") from error
+    return read_keys(file)
