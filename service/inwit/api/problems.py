@@ -8,13 +8,21 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from inwit.api import openai_errors
 from inwit.api.schemas import Wire
-from inwit.errors import ConversationTooLong, InwitError, MethodNotAllowed, RateLimited
+from inwit.errors import (
+    ConversationTooLong,
+    FieldError,
+    InvalidField,
+    InwitError,
+    MethodNotAllowed,
+    RateLimited,
+)
 
 log = structlog.get_logger()
 
@@ -93,6 +101,7 @@ def problem_json(error: InwitError, request_id: str) -> str:
 def install(app: FastAPI) -> None:
     """Answer every exception of ours, and Starlette's own; the middleware answers the rest."""
     app.add_exception_handler(InwitError, _on_inwit_error)
+    app.add_exception_handler(RequestValidationError, _on_wrong_parameter)
     app.add_exception_handler(HTTPException, _on_http_exception)
 
 
@@ -102,6 +111,15 @@ async def _on_inwit_error(request: Request, error: Exception) -> Response:
     write = log.error if error.status >= 500 else log.info
     write("refused", kind=error.kind, status=error.status, detail=error.detail)
     return refusal(error, request.url.path, request_id(request))
+
+
+async def _on_wrong_parameter(request: Request, error: Exception) -> Response:
+    """What FastAPI says of a parameter in the path or in the query."""
+    found = error.errors() if isinstance(error, RequestValidationError) else ()
+    errors = tuple(FieldError(str(each["loc"][-1]), str(each["msg"])) for each in found)
+    return await _on_inwit_error(
+        request, InvalidField("Mend the parameters named in `errors`.", errors)
+    )
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
