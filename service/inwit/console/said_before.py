@@ -5,11 +5,13 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from inwit.cases import ActKind, Case
+from inwit.cases import ActKind, Case, Ruling, RulingKind
 from inwit.console.visible import Run, runs
+from inwit.errors import Gone
+from inwit.ledger.drafts import ruling_text
 from inwit.ledger.opened import Changed, contents_of, facts_of
 from inwit.ledger.outcomes import rulings_of
-from inwit.ledger.tables import ENTRIES, RULINGS
+from inwit.ledger.tables import ENTRIES
 
 _KINDS = (ActKind.RULED.value, ActKind.RULED_LATE.value)
 
@@ -30,8 +32,6 @@ class Before:
 def said_before(connection: sa.Connection, case: Case, only: str | None = None) -> list[Before]:
     """The rulings on a case, oldest first; `only` those of one reviewer."""
     reasons = _reasons(connection, case)
-    query = sa.select(RULINGS.c.id, RULINGS.c.text).filter_by(escalation_id=case.id)
-    edits = {row.id: row.text for row in connection.execute(query)}
     return [
         Before(
             reviewer=each.reviewer,
@@ -40,11 +40,21 @@ def said_before(connection: sa.Connection, case: Case, only: str | None = None) 
             time=each.time,
             counts=each.counts,
             reason=runs(reasons.get(each.id, "")),
-            edit=runs(edits.get(each.id) or ""),
+            edit=runs(_edit(connection, each)),
         )
         for each in rulings_of(connection, case.id)
         if only in (None, each.reviewer)
     ]
+
+
+def _edit(connection: sa.Connection, ruling: Ruling) -> str:
+    """The text of a ruling that gives one; nothing where it is erased or was changed."""
+    if ruling.kind is not RulingKind.EDIT:
+        return ""
+    try:
+        return ruling_text(connection, ruling.id) or ""
+    except Gone:
+        return ""
 
 
 def _reasons(connection: sa.Connection, case: Case) -> dict[str, str]:

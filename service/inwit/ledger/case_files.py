@@ -10,11 +10,13 @@ import sqlalchemy as sa
 
 from inwit.cases import Case, CaseState, Output, Ruling, RulingKind
 from inwit.errors import Gone
+from inwit.ledger.drafts import Edit, edit_of
 from inwit.ledger.escalations import Terms, case_of
 from inwit.ledger.opened import Changed, contents_of, facts_at
 from inwit.ledger.outcomes import rulings_of
+from inwit.ledger.sealing import fate_of, response_of_case
 from inwit.ledger.stored import output_of
-from inwit.ledger.tables import EDITS, ESCALATIONS
+from inwit.ledger.tables import ESCALATIONS
 from inwit.types import Message
 
 
@@ -70,9 +72,8 @@ def case_file(connection: sa.Connection, case_id: str, reader: str) -> CaseFile:
             "What the ledger holds of this case was changed after it was written."
         ) from error
     if not {"request", "candidate", "held", "released"} <= contents.keys():
-        raise Gone("The content of this case is no longer kept.")
-    keys = {"escalation_id": case_id, "reviewer": reader}
-    edit = connection.execute(sa.select(EDITS).filter_by(**keys)).first()
+        raise _gone(connection, case_id)
+    edit = edit_of(connection, case_id, reader)
     rewrites = sorted(kind for kind in contents if kind.startswith("rewrite_"))
     return CaseFile(
         case=case,
@@ -137,8 +138,16 @@ def listed(
     return list(connection.execute(query.order_by(columns.opened, columns.id).limit(most)))
 
 
-def _judged(edit: Any) -> Judged | None:
+def _gone(connection: sa.Connection, case_id: str) -> Gone:
+    """The content is not there: in words that say why, where that is known."""
+    fate = fate_of(connection, response_of_case(connection, case_id))
+    return Gone(f"The content of this case is {fate.value if fate else 'no longer kept'}.")
+
+
+def _judged(edit: Edit | None) -> Judged | None:
     if edit is None or edit.judged_digest is None:
+        return None
+    if edit.judged_text is None or edit.judged_review is None:
         return None
     return Judged(edit.judged_digest, edit.judged_text, json.loads(edit.judged_review))
 

@@ -22,7 +22,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from inwit.errors import LedgerError, SetupError
 from inwit.ledger import schema
+from inwit.ledger.content_keys import KeyMissing, NoKeys
 from inwit.ledger.schema import Schema
+from inwit.ledger.vault import OPTION, Shut, Vault
 
 T = TypeVar("T")
 
@@ -46,11 +48,15 @@ def sqlite_url(data_dir: Path) -> str:
 class Database:
     """One engine, one writing thread and a few reading ones. Open it with `open`, then `close`.
 
-    Nothing waits longer for the database than `timeout_s` seconds.
+    Nothing waits longer for the database than `timeout_s` seconds. Content is sealed where there
+    is a `vault`, which every connection has with it.
     """
 
-    def __init__(self, url: str, *, timeout_s: int = _TIMEOUT_S) -> None:
-        self._engine = _engine(url, timeout_s)
+    def __init__(
+        self, url: str, *, timeout_s: int = _TIMEOUT_S, vault: Vault | None = None
+    ) -> None:
+        self.vault = vault
+        self._engine = _engine(url, timeout_s, vault)
         self._writing = self._engine.execution_options(inwit_writes=True)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _set_up_sqlite)
@@ -72,9 +78,13 @@ class Database:
                 found = await self.write(schema.migrate)
             else:
                 found = await self.read(schema.check)
+            await self._open_vault()
         except SetupError:
             await self.close()
             raise
+        except KeyMissing as error:
+            await self.close()
+            raise SetupError(str(error)) from error
         except (LedgerError, CommandError) as error:
             await self.close()
             raise SetupError(
@@ -84,6 +94,21 @@ class Database:
         if found.usable:
             log.warning("schema_newer", found=found.found, known=found.wanted)
         return found
+
+    async def _open_vault(self) -> None:
+        """With keys, whether they are this database's; without, nothing of a sealed one opens."""
+        vault = self.vault or Vault(NoKeys())
+        try:
+            await self.read(vault.check)
+        except Shut:  # nothing is sealed here yet
+            if self.vault is not None:
+                await self.write(vault.prepare)
+                await self.read(vault.check)
+        except KeyMissing:
+            if self.vault is not None:
+                raise
+            for engine in (self._engine, self._writing):
+                engine.update_execution_options(**{OPTION: vault})
 
     async def write(self, work: Callable[[sa.Connection], T]) -> T:
         """Run `work` in one transaction on the writing thread; durable when this returns.
@@ -101,6 +126,29 @@ class Database:
         """
         return await self._run(self._readers, self._read, work)
 
+    async def scrub(self) -> bool:
+        """Have nothing left of deleted rows in the files of SQLite; False where others read on.
+
+        What is deleted is overwritten in the database itself; here its write-ahead file is emptied.
+        On PostgreSQL that is VACUUM's work, and this does nothing.
+
+        Raises:
+            LedgerError: the database failed.
+        """
+        return await self._run(self._writer, self._scrub)
+
+    def _scrub(self) -> bool:
+        if self._engine.dialect.name != "sqlite":
+            return True
+        raw = self._engine.raw_connection()
+        try:
+            cursor = raw.cursor()
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy, *_ = cursor.fetchone() or (1,)
+            return not busy
+        finally:
+            raw.close()
+
     async def close(self) -> None:
         """Close every connection. What hangs is left to its own timeout, and not waited for."""
         for threads in (self._writer, self._readers):
@@ -114,11 +162,11 @@ class Database:
     async def _run(
         self,
         threads: ThreadPoolExecutor,
-        run: Callable[[Callable[[sa.Connection], T]], T],
-        work: Callable[[sa.Connection], T],
+        run: Callable[..., T],
+        *work: Callable[[sa.Connection], T],
     ) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(threads, run, work)
+            return await asyncio.get_running_loop().run_in_executor(threads, run, *work)
         except (SQLAlchemyError, OSError) as error:
             log.error("database_failed", error=type(error.__cause__ or error).__name__)
             detail = "The ledger's database does not answer as it should."
@@ -150,7 +198,7 @@ def reason_of(error: BaseException) -> str:
 _CHAIN_LOCK = 0x1_1217  # any number, the same for every gateway
 
 
-def _engine(url: str, timeout_s: int) -> sa.Engine:
+def _engine(url: str, timeout_s: int, vault: Vault | None) -> sa.Engine:
     parsed = _parse(url)
     options: dict[str, Any] = {}
     remote = parsed.get_backend_name() == "postgresql"
@@ -163,6 +211,7 @@ def _engine(url: str, timeout_s: int) -> sa.Engine:
             pool_timeout=timeout_s,
             pool_pre_ping=remote,  # a connection that was cut meanwhile is replaced unnoticed
             connect_args=options,
+            execution_options={OPTION: vault},
             hide_parameters=True,  # they hold content, and errors reach logs
         )
     except ModuleNotFoundError as error:
@@ -218,10 +267,15 @@ _SSL_MODES: dict[str, ssl.VerifyMode | None] = {
 }
 
 
+# `secure_delete` overwrites what is deleted, on all connections: a draft that was written anew
+# long before its writer is forgotten must be gone then, too.
+_PRAGMAS = ("busy_timeout=5000", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+
+
 def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # SQLAlchemy begins transactions below; the driver must not begin any of its own.
     connection.isolation_level = None
-    for pragma in ("busy_timeout=5000", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
     _write_ahead(connection)
 

@@ -24,6 +24,7 @@ from inwit.cases import (
 )
 from inwit.errors import Conflict, Gone
 from inwit.ledger import deliveries
+from inwit.ledger.drafts import ruling_text
 from inwit.ledger.escalations import (
     Terms,
     aware,
@@ -261,8 +262,8 @@ def _released(transaction: Transaction, case: Case, terms: Terms, final: Ruling)
             held = content_at(transaction, terms.sequence, "held")
             output = output_of(held["offers"][final.kind.value])
         case RulingKind.EDIT:
-            query = sa.select(RULINGS.c.text).filter_by(id=final.id)
-            output = Output(transaction.connection.execute(query).scalar_one() or "", "stop")
+            text = ruling_text(transaction.connection, final.id)
+            output = Output(text or "", "stop")
         case RulingKind.BLOCK | RulingKind.ESCALATE:
             content = content_at(transaction, terms.sequence, "released")
             return output_of({**content, "finish_reason": "content_filter", "masked": {}})

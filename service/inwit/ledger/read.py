@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from inwit.ledger.opened import open_rows
 from inwit.ledger.tables import CONTENTS, ENTRIES
 
 
@@ -30,5 +31,7 @@ def stories(connection: sa.Connection, response_id: str) -> list[Story]:
 
 
 def _contents(connection: sa.Connection, sequence: int) -> dict[str, Any]:
+    """What is kept of it, as it stands: `inwit ledger verify` says whether it was changed."""
     rows = connection.execute(sa.select(CONTENTS).where(CONTENTS.c.sequence == sequence)).all()
-    return {row.kind: json.loads(row.content) for row in rows}
+    opened = zip(rows, open_rows(connection, rows), strict=True)
+    return {row.kind: json.loads(both[1]) for row, both in opened if both is not None}

@@ -10,6 +10,7 @@ from inwit.errors import Gone
 from inwit.ledger.database import Database
 from inwit.ledger.opened import Changed, contents_of, facts_of
 from inwit.ledger.read import Story
+from inwit.ledger.sealing import Fate, fate_of
 from inwit.ledger.stored import TOLD, Stored, stored
 from inwit.ledger.tables import ENTRIES
 
@@ -30,8 +31,8 @@ class StoredResponses:
             LedgerError: the database failed.
         """
         try:
-            stories = await self._database.read(
-                lambda connection: _stories(connection, tenant, response_id)
+            stories, fate = await self._database.read(
+                lambda connection: _read(connection, tenant, response_id)
             )
         except Changed as error:
             log.error("ledger_changed", response=response_id)
@@ -39,7 +40,21 @@ class StoredResponses:
                 "What the ledger holds of this response was changed after it was written, and is "
                 "not told. `inwit ledger verify` shows where."
             ) from error
-        return stored(stories) if stories else None
+        try:
+            return stored(stories) if stories else None
+        except Gone as error:
+            if fate is None:
+                raise
+            raise Gone(f"The content of this response is {fate.value}.") from error
+
+
+def _read(
+    connection: sa.Connection, tenant: str, response_id: str
+) -> tuple[list[Story], Fate | None]:
+    """The entries, and what became of their content where there is none."""
+    stories = _stories(connection, tenant, response_id)
+    bare = stories and not any(story.contents for story in stories)
+    return stories, fate_of(connection, response_id) if bare else None
 
 
 def _stories(connection: sa.Connection, tenant: str, response_id: str) -> list[Story]:

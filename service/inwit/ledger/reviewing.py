@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from inwit.cases import EVERY_PART, ActKind, Case, Reviewer, RulingKind
 from inwit.errors import Conflict, FieldError, Forbidden, InvalidField
 from inwit.ledger import leases
+from inwit.ledger.drafts import put_edit
 from inwit.ledger.escalations import case_of, change_slot, no_such_case, note
 from inwit.ledger.outcomes import case_now
-from inwit.ledger.tables import EDITS, EXPOSURES
+from inwit.ledger.tables import EXPOSURES
 from inwit.ledger.transaction import Transaction
 from inwit.types import Severity
 
@@ -147,7 +148,7 @@ def save_draft(transaction: Transaction, case_id: str, reviewer: str, draft: str
     held = any(slot.reviewer == reviewer for slot in case.slots)
     if not held and not _shown_before(transaction.connection, case, reviewer):
         raise Conflict("Claim this case before you write for it.")
-    _put_edit(transaction, case_id, reviewer, {"draft": draft})
+    put_edit(transaction, case_id, reviewer, {"draft": draft})
 
 
 def judged(
@@ -167,7 +168,7 @@ def judged(
     case, _ = case_of(transaction.connection, case_id)
     leases.held_slot(transaction, case, reviewer, token)
     values = {"judged_digest": digest, "judged_text": text, "judged_review": json.dumps(review)}
-    _put_edit(transaction, case_id, reviewer, {"draft": text, **values})
+    put_edit(transaction, case_id, reviewer, {"draft": text, **values})
     facts = {"digest": digest, "review": review}
     contents = {"edit": json.dumps(text).encode()}
     note(transaction, case, ActKind.EDIT_CHECKED, reviewer, facts, contents)
@@ -226,16 +227,6 @@ def _joined(parts: Set[str]) -> str:
 
 def _split(parts: str) -> set[str]:
     return set(parts.split(","))
-
-
-def _put_edit(
-    transaction: Transaction, case_id: str, reviewer: str, values: Mapping[str, Any]
-) -> None:
-    keys = {"escalation_id": case_id, "reviewer": reviewer}
-    written = {**values, "saved": transaction.now}
-    connection = transaction.connection
-    if connection.execute(sa.update(EDITS).filter_by(**keys).values(**written)).rowcount == 0:
-        connection.execute(sa.insert(EDITS), {**keys, **written})
 
 
 def _day(now: datetime) -> str:

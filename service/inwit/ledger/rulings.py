@@ -4,18 +4,18 @@ import json
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
 from inwit.cases import TOP_TIER, ActKind, Case, CaseState, Ruling, RulingKind, Slot
 from inwit.errors import Conflict, FieldError, InvalidField
 from inwit.ledger import leases
+from inwit.ledger.drafts import Edit, edit_of, seal_ruling
 from inwit.ledger.escalations import Terms, aware, case_of, change, change_slot, note
 from inwit.ledger.outcomes import case_now, content_at, next_effect, ruling_of, settle
 from inwit.ledger.overtaken import overtaken_slot
 from inwit.ledger.stored import output_of
-from inwit.ledger.tables import EDITS, RULINGS
+from inwit.ledger.tables import RULINGS
 from inwit.ledger.transaction import Transaction
 from inwit.types import Category, digest_of
 
@@ -136,18 +136,17 @@ def _check_seen(transaction: Transaction, case: Case, terms: Terms, slot: Slot, 
 
 
 def _judged_digest(transaction: Transaction, said: Said) -> str:
-    row = _edited(transaction, said)
-    if row is None or row.judged_digest is None:
+    edit = _edited(transaction, said)
+    if edit is None or edit.judged_digest is None or edit.judged_review is None:
         raise _not_for_this(said, "let the judges look at your text first (check the edit)")
-    if not said.despite_flags and not json.loads(row.judged_review)["passed"]:
+    if not said.despite_flags and not json.loads(edit.judged_review)["passed"]:
         problem = "the judges did not pass your text; say that you release it all the same"
         raise InvalidField("Mend `despite_flags`.", (FieldError("despite_flags", problem),))
-    return row.judged_digest
+    return edit.judged_digest
 
 
-def _edited(transaction: Transaction, said: Said) -> Any:
-    keys = {"escalation_id": said.case_id, "reviewer": said.reviewer}
-    return transaction.connection.execute(sa.select(EDITS).filter_by(**keys)).first()
+def _edited(transaction: Transaction, said: Said) -> Edit | None:
+    return edit_of(transaction.connection, said.case_id, said.reviewer)
 
 
 def _not_for_this(said: Said, problem: str) -> InvalidField:
@@ -198,17 +197,17 @@ def _rule_late(transaction: Transaction, said: Said, slot: Slot, case: Case) -> 
 def _insert(
     transaction: Transaction, said: Said, slot: Slot, effect: datetime, *, counts: bool
 ) -> Ruling:
-    edited = said.kind is RulingKind.EDIT and _edited(transaction, said)
-    edit = edited.judged_text if edited else None
+    edited = _edited(transaction, said) if said.kind is RulingKind.EDIT else None
+    ruling, edit = f"rul_{uuid.uuid4().hex}", edited.judged_text if edited else None
     row = {
-        "id": f"rul_{uuid.uuid4().hex}",
+        "id": ruling,
         "escalation_id": said.case_id,
         "slot": slot.number,
         "counts": 1 if counts else None,
         "reviewer": said.reviewer,
         "kind": said.kind.value,
         "digest": said.digest,
-        "text": edit,
+        "text": seal_ruling(transaction.connection, said.case_id, ruling, edit, transaction.now),
         "clause": said.clause.value if said.clause else None,
         "first_verdict": slot.first_verdict.value if slot.first_verdict else None,
         "request_id": _request_key(said),
@@ -216,7 +215,7 @@ def _insert(
         "takes_effect": effect,
     }
     transaction.connection.execute(sa.insert(RULINGS), row)
-    query = sa.select(RULINGS).filter_by(id=row["id"])
+    query = sa.select(RULINGS).filter_by(id=ruling)
     return ruling_of(transaction.connection.execute(query).one())
 
 

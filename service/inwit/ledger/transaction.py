@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from inwit.cases import ActRecord
 from inwit.decisions import AnyRecord, Receipt
 from inwit.ledger.chain import GENESIS, entry_body, entry_facts, leaf_hash
+from inwit.ledger.sealing import Waiting, content_rows
 from inwit.ledger.tables import CONTENTS, ENTRIES
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ class Transaction:
     def __init__(self, connection: sa.Connection) -> None:
         self.connection = connection
         self._head: tuple[int, bytes] | None = None  # asked for by the first entry
-        self._rows: list[tuple[sa.Table, dict[str, Any]]] = []
+        self._rows: list[tuple[sa.Table, dict[str, Any] | Waiting]] = []
 
     @cached_property
     def now(self) -> datetime:
@@ -63,8 +64,8 @@ class Transaction:
         self._head = sequence, digest
         self.insert(ENTRIES, _entry_row(entry, sequence, body, digest, previous))
         for kind, content in entry.record.contents.items():
-            row = {"sequence": sequence, "kind": kind, "salt": entry.salts[kind]}
-            self.insert(CONTENTS, {**row, "content": content})
+            waiting = Waiting(entry.record, sequence, kind, entry.salts[kind], content)
+            self._rows.append((CONTENTS, waiting))
         return Receipt(sequence, entry.facts["id"], digest.hex(), previous.hex())
 
     def insert(self, table: sa.Table, row: dict[str, Any]) -> None:
@@ -83,10 +84,19 @@ class Transaction:
             raise
 
     def flush(self) -> None:
-        """Insert what waits, table by table: the entries first, which the others name."""
+        """Insert what waits, table by table: the entries first, which the others name.
+
+        Content is sealed here and not before: by the keys that stand when it is written.
+        """
         by_table: dict[sa.Table, list[dict[str, Any]]] = {ENTRIES: [], CONTENTS: []}
+        contents: list[Waiting] = []
         for table, row in self._rows:
-            by_table.setdefault(table, []).append(row)
+            if isinstance(row, Waiting):
+                contents.append(row)
+            else:
+                by_table.setdefault(table, []).append(row)
+        if contents:
+            by_table[CONTENTS] += content_rows(self.connection, contents, self.now)
         for table, rows in by_table.items():
             if rows:
                 self.connection.execute(sa.insert(table), rows)
