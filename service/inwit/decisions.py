@@ -208,6 +208,45 @@ class Origin:
     end_user: str | None = None
 
 
+class Outcome(StrEnum):
+    """How a request ended; `held` is no end yet: a person's ruling, or its clock, makes one."""
+
+    RELEASED = "released"
+    BLOCKED = "blocked"
+    HELD = "held"
+    CHECKED = "checked"
+    FAILED = "failed"
+
+
+class Asked(StrEnum):
+    """What a request wanted."""
+
+    RESPONSE = "response"
+    CHECK = "check"
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedRecord:
+    """A request that was admitted, before anything of it was judged."""
+
+    origin: Origin
+    time: datetime
+    asked: Asked
+    contents: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRecord:
+    """A request that ended without a decision, and of which nothing had left; `reason` is a kind
+    of error (docs/errors.md), or `caller_gone`.
+    """
+
+    origin: Origin
+    time: datetime
+    reason: str
+    contents: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+
+
 @dataclass(frozen=True, slots=True)
 class WindowRecord:
     """The text [`start`, `end`) of a stream, about to leave; `round` reviewed all up to it.
@@ -265,8 +304,18 @@ class Record:
     checked: bool = False
     claim: Claim | None = None
 
+    @property
+    def outcome(self) -> Outcome:
+        """What became of the request, as far as this decision goes."""
+        if self.checked:
+            return Outcome.CHECKED
+        if self.hold is not None:
+            return Outcome.HELD
+        released = self.decision.action in (Action.ALLOW, Action.REDACT)
+        return Outcome.RELEASED if released else Outcome.BLOCKED
 
-AnyRecord = Record | WindowRecord | CutRecord
+
+AnyRecord = Record | WindowRecord | CutRecord | AcceptedRecord | FailedRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,15 @@ from hypothesis.stateful import (
 
 from inwit.decisions import (
     AnyRecord,
+    CutRecord,
     Explanation,
     ExplanationStatus,
+    FailedRecord,
     Receipt,
+    Record,
     Response,
 )
-from inwit.errors import (
-    LedgerError,
-)
+from inwit.errors import Conflict, LedgerError
 from inwit.pipeline.admission import Limits
 from inwit.pipeline.background import Background
 from inwit.pipeline.pipeline import Pipeline
@@ -270,6 +271,11 @@ class Book:
         raise AssertionError("no key was claimed")
 
     @property
+    def decided(self) -> list[Record]:
+        """The decisions that it holds."""
+        return [each for each in self.durable if isinstance(each, Record)]
+
+    @property
     def pending(self) -> list[Commit]:
         """Those that are not durable yet."""
         return [each for each in self.waiting if each.record not in self.durable]
@@ -279,6 +285,9 @@ class Book:
         commit = self.pending[0]
         if how == "fail":
             commit.receipt.set_exception(LedgerError("disk full", retry_after=1))
+            return
+        if isinstance(commit.record, CutRecord | FailedRecord) and self.decided:
+            commit.receipt.set_exception(Conflict("decided", retry_after=0))
             return
         self.durable.append(commit.record)
         if how == "confirm":

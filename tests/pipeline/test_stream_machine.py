@@ -8,8 +8,9 @@ step the promises of streaming must hold, and at the end everything must end.
 import asyncio
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -23,7 +24,9 @@ from hypothesis.stateful import (
 
 from inwit.api.live import live_pieces
 from inwit.decisions import (
+    AcceptedRecord,
     CutRecord,
+    FailedRecord,
     Record,
     WindowRecord,
 )
@@ -46,6 +49,8 @@ from tests.pipeline.stream_world import (
     Streamed,
     texts,
 )
+
+R = TypeVar("R")
 
 EXAMPLES = int(os.environ.get("STREAM_EXAMPLES", "100"))
 STEPS = int(os.environ.get("STREAM_STEPS", "40"))
@@ -256,7 +261,12 @@ class StreamMachine(Streamed):
         for pen in self.author.pens:
             assert pen.cancelled or pen.ended.done()
         left = {task.get_name() for task in asyncio.all_tasks(self.loop)}
-        assert left <= {"cut", "spend"}
+        assert left <= {"cut", "failed", "spend"}
+
+    @invariant()
+    def nothing_is_judged_before_it_was_accepted(self) -> None:
+        if self.judges.questions or self.judges.said:
+            assert any(isinstance(each, AcceptedRecord) for each in self.book.confirmed)
 
     @invariant()
     def a_response_is_recorded_and_whole(self) -> None:
@@ -310,34 +320,35 @@ class StreamMachine(Streamed):
         self.what_is_sent_was_written()
         self.what_is_sent_was_recorded_and_had_passed()
         self.nothing_is_sent_after_a_flag()
+        self.nothing_is_judged_before_it_was_accepted()
         self.a_caller_that_goes_stops_everything()
         self.a_response_is_recorded_and_whole()
 
     def _check_the_end(self) -> None:
         assert [self.gone, self.error is not None, self.response is not None].count(True) == 1
         assert self.error is None or isinstance(self.error, InwitError)
-        cuts = [each for each in self.book.durable if isinstance(each, CutRecord)]
-        not_cut = [each for each in self.book.given_up if isinstance(each, CutRecord)]
-        decided = [each for each in self.book.durable if isinstance(each, Record)]
-        assert len(decided) <= 1
-        if any(each in self.book.confirmed for each in decided):
-            assert self.response is not None or self.gone
-            assert cuts == not_cut == []
+        tried = [*self.book.durable, *self.book.given_up]
+        cuts = _each_once(each for each in tried if isinstance(each, CutRecord))
+        failed = _each_once(each for each in tried if isinstance(each, FailedRecord))
+        assert len(self.book.decided) <= 1
+        if self.book.decided:
+            # The ledger may have written a decision and been heard no more: it stands, alone.
+            confirmed = self.book.decided[0] in self.book.confirmed
+            assert (self.response is not None or self.gone) if confirmed else not self.response
+            assert not [each for each in (*cuts, *failed) if each in self.book.durable]
             return
         assert self.response is None
-        # The ledger may have written a decision and been heard no more: then it stands before.
-        assert [type(each) for each in self.book.durable if each in (*decided, *cuts)] in (
-            [],
-            [Record],
-            [CutRecord],
-            [Record, CutRecord],
-        )
-        if not self.live.announced:
-            assert cuts == not_cut == []
-            return
-        (cut,) = [*cuts, *(each for each in not_cut if each not in cuts)]
-        assert cut.length == len(self.live.sent)
-        assert json.loads(cut.contents["released"])["text"] == self.live.sent
+        assert len(cuts) + len(failed) == 1
+        if self.live.announced:
+            assert cuts[0].length == len(self.live.sent)
+            assert json.loads(cuts[0].contents["released"])["text"] == self.live.sent
+        else:
+            assert failed
+
+
+def _each_once(records: Iterable[R]) -> list[R]:
+    """By themselves: those that are equal may be two."""
+    return list({id(each): each for each in records}.values())
 
 
 def test_streams_keep_their_promises_whatever_happens_when() -> None:

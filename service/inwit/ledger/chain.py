@@ -11,11 +11,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from inwit.cases import ActRecord, Hold
-from inwit.decisions import AnyRecord, CutRecord, Origin, Record, Round, Sent, WindowRecord
+from inwit.decisions import (
+    AcceptedRecord,
+    AnyRecord,
+    CutRecord,
+    FailedRecord,
+    Origin,
+    Outcome,
+    Record,
+    Round,
+    Sent,
+    WindowRecord,
+)
 from inwit.types import Usage, Verdict
 
 GENESIS = bytes(32)
-SCHEMA = 4
+SCHEMA = 5  # 4 had no `accepted`, `failed` and `outcome`
 
 
 def leaf_hash(body: bytes) -> bytes:
@@ -44,6 +55,11 @@ def entry_facts(
         return facts | _act(record)
     facts |= _origin(record.origin)
     match record:
+        case AcceptedRecord():
+            return facts | {"type": "accepted", "asked": record.asked.value}
+        case FailedRecord():
+            ended = {"outcome": Outcome.FAILED.value, "reason": record.reason}
+            return facts | {"type": "failed", **ended}
         case WindowRecord():
             return facts | _window(record)
         case CutRecord():
@@ -97,6 +113,7 @@ def _window(record: WindowRecord) -> dict[str, Any]:
 def _cut(record: CutRecord) -> dict[str, Any]:
     return {
         "type": "cut",
+        "outcome": Outcome.FAILED.value,
         "reason": record.reason.value,
         "length": record.length,
         "rounds": [_round(record.round)] if record.round else [],
@@ -107,6 +124,7 @@ def _decision(record: Record) -> dict[str, Any]:
     decision = record.decision
     return {
         "type": "check" if record.checked else "decision",
+        "outcome": record.outcome.value,
         "action": decision.action.value,
         "reasons": [reason.value for reason in decision.reasons],
         "reviewed": decision.reviewed,

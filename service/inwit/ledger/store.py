@@ -14,11 +14,12 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanContext, SpanKind
 
 from inwit import telemetry
-from inwit.decisions import AnyRecord, Receipt, Record
-from inwit.errors import InwitError, LedgerError
+from inwit.decisions import AnyRecord, CutRecord, FailedRecord, Receipt, Record
+from inwit.errors import Conflict, InwitError, LedgerError
 from inwit.ledger import escalations, idempotency
 from inwit.ledger.database import Database
 from inwit.ledger.idempotency import Wanted
+from inwit.ledger.tables import ENTRIES
 from inwit.ledger.transaction import Entry, Transaction, encoded
 from inwit.tracing import TRACER
 from inwit.types import Claim
@@ -93,7 +94,8 @@ class LedgerStore:
         """Make the record durable. Cancelled before its commit begins, it is not written.
 
         Raises:
-            Conflict: the record's claim to its idempotency key is lost; it is not written.
+            Conflict: the record's claim to its idempotency key is lost, or it ends a request that
+                is not open; it is not written.
             LedgerError: the commit failed, or too many wait for one. Where the connection broke
                 at the very commit, the entry may yet be there: recorded, and not released.
         """
@@ -226,6 +228,8 @@ def _do(transaction: Transaction, work: _Work) -> Any:
 
 def _append(transaction: Transaction, entry: Entry) -> Receipt:
     record = entry.record
+    if isinstance(record, CutRecord | FailedRecord):
+        _check_open(transaction, record)
     if not isinstance(record, Record):
         return transaction.link(entry)
     if record.claim is not None:
@@ -234,3 +238,18 @@ def _append(transaction: Transaction, entry: Entry) -> Receipt:
     if record.hold is not None:
         escalations.open_case(transaction, record, record.hold, receipt.sequence)
     return receipt
+
+
+def _check_open(transaction: Transaction, record: CutRecord | FailedRecord) -> None:
+    """A request ends once, and only where it was accepted.
+
+    Its decision may be durable though its caller was not told in time, and its acceptance may not
+    be where the caller went at once.
+    """
+    transaction.flush()
+    types = ENTRIES.c.type.in_(("accepted", "decision", "check"))
+    query = sa.select(ENTRIES.c.type).where(
+        ENTRIES.c.response_id == record.origin.response_id, types
+    )
+    if transaction.connection.execute(query).scalars().all() != ["accepted"]:
+        raise Conflict("This request is not open.", retry_after=0)

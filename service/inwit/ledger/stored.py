@@ -25,7 +25,6 @@ from inwit.decisions import (
     Usages,
 )
 from inwit.errors import Gone
-from inwit.ledger.chain import SCHEMA
 from inwit.ledger.read import Story
 from inwit.types import (
     Action,
@@ -45,6 +44,9 @@ from inwit.types import (
 )
 
 Facts = Mapping[str, Any]
+
+# The forms of entries that can be read.
+_SCHEMAS = (4, 5)
 
 # The types of entries that an answer is made of.
 TOLD = ("decision", "check", "window", "cut", "outcome")
@@ -74,7 +76,7 @@ def stored(stories: Sequence[Story]) -> Stored:
         Gone: they are of an older form, or content is gone that an answer needs.
     """
     facts = stories[0].facts
-    if any(story.facts["schema"] != SCHEMA for story in stories):
+    if any(story.facts["schema"] not in _SCHEMAS for story in stories):
         raise Gone("This response was recorded by an earlier version, which kept too little of it.")
     name, begun = facts["response"], datetime.fromisoformat(facts["time"])
     by_type = {story.facts["type"]: story for story in stories}

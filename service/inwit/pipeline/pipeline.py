@@ -12,7 +12,7 @@ from opentelemetry import trace
 from inwit import telemetry
 from inwit.cases import Output
 from inwit.decisions import (
-    AnyRecord,
+    Asked,
     Decision,
     Receipt,
     Record,
@@ -25,7 +25,6 @@ from inwit.decisions import (
 from inwit.errors import (
     ConversationTooLong,
     InwitError,
-    LedgerError,
     Overloaded,
     UpstreamError,
     UpstreamTimeout,
@@ -38,17 +37,18 @@ from inwit.pipeline.input_stage import judge_input
 from inwit.pipeline.ledger_contents import contents_of
 from inwit.pipeline.look import Look, look
 from inwit.pipeline.protocols import Classifiers, Ledger, Meter, Model
+from inwit.pipeline.recording import Recording
 from inwit.pipeline.reviewer import Reviewer, Subject, refuse_early_end, remaining
 from inwit.pipeline.rewriting import bare_refusal, outcome_of, rewrite_messages, settle
 from inwit.pipeline.shadow import Shadows
 from inwit.pipeline.spans import Spans
 from inwit.pipeline.streaming import Live, Written
 from inwit.pipeline.tally import tally
-from inwit.pipeline.windows import Windows, cut_reason
+from inwit.pipeline.windows import Windows
 from inwit.policy.book import PolicyBook
 from inwit.policy.policy import Policy
 from inwit.tracing import Stage, exemplar_of
-from inwit.types import Action, Call, Candidate, Claim, Generation, Message, Usage, Verdict
+from inwit.types import Action, Call, Candidate, Generation, Message, Usage, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +96,10 @@ class Pipeline:
         self._model = model
         self._reviewer = reviewer
         self._classifiers = classifiers
-        self._ledger = ledger
         self._policies = policies
         self._shadows = shadows
-        self._meter = meter
-        self._background = background
-        self._windows = Windows(reviewer, self._append)
+        self._recording = Recording(ledger, background, meter, limits.record_ms)
+        self._windows = Windows(reviewer, self._recording.append)
         self._limits = limits
         self._queue_up = queue_up
         self._spans = spans
@@ -114,9 +112,9 @@ class Pipeline:
             InwitError: as its subclasses say; whatever was generated stays inside, but for what
                 was sent to `live`.
         """
-        with self._releasing(call.claim):
+        with self._recording.releasing(call.claim):
             job = admit(call, self._policies.current, self._model, self._limits, live)
-        with self._settling(job):
+        with self._recording.settling(job, self._windows):
             draft = await self._generate(job)
             first = draft.flagged or await self._reviewer.review(draft.subject, draft.candidate)
             outcome = await self._rewrite(job, draft.subject, first)
@@ -135,14 +133,17 @@ class Pipeline:
             InwitError: as its subclasses say.
         """
         job = admit(call, self._policies.current, self._model, self._limits, None)
-        subject = job.subject(*(await self._look_at_input(job)))
-        first = await self._reviewer.review(subject, replace(candidate, model=job.generation.model))
-        outcome = Outcome(subject, (first,), (), first.decision)
-        if rewrite:
-            outcome = await self._rewrite(job, subject, first)
-        output = act(job.policy, outcome.decision, outcome.candidate, call.messages)
-        record = self._record_of(job, outcome, output, checked=True)
-        receipt = await self._record(job, record)
+        with self._recording.settling(job, self._windows):
+            await self._recording.accept(job, Asked.CHECK)
+            subject = job.subject(*(await self._look_at_input(job)))
+            text = replace(candidate, model=job.generation.model)
+            first = await self._reviewer.review(subject, text)
+            outcome = Outcome(subject, (first,), (), first.decision)
+            if rewrite:
+                outcome = await self._rewrite(job, subject, first)
+            output = act(job.policy, outcome.decision, outcome.candidate, call.messages)
+            record = self._record_of(job, outcome, output, checked=True)
+            receipt = await self._record(job, record)
         return self._release(job, record, output, receipt)
 
     async def look_over(self, call: Call, candidate: Candidate) -> Round:
@@ -187,31 +188,9 @@ class Pipeline:
             self._in_flight -= 1
             telemetry.IN_FLIGHT.dec()
 
-    @contextmanager
-    def _releasing(self, claim: Claim | None) -> Generator[None]:
-        """A request that fails lets its idempotency key go, so that it can be repeated at once."""
-        try:
-            yield
-        except BaseException:
-            if claim is not None:
-                self._ledger.release(claim)
-            raise
-
-    @contextmanager
-    def _settling(self, job: Job) -> Generator[None]:
-        """A request that ends before its decision: what left is recorded, and giving up costs."""
-        with self._releasing(job.call.claim):
-            try:
-                yield
-            except BaseException as error:
-                self._cut(job, error)
-                if isinstance(error, asyncio.CancelledError):
-                    self._spend(job, job.generation.max_tokens)
-                raise
-
     async def _generate(self, job: Job) -> Drafted:
         """Generate, with the input stage and, by policy, the windows of a stream beside it."""
-        looking = asyncio.create_task(self._look_at_input(job))
+        looking = asyncio.create_task(self._accept_and_look(job))
         try:
             with job.timer.stage(Stage.GENERATE):
                 candidate, flagged = await self._write_watched(job, looking)
@@ -220,6 +199,11 @@ class Pipeline:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
         return Drafted(job.subject(*seen), candidate, flagged)
+
+    async def _accept_and_look(self, job: Job) -> tuple[Verdict | None, bool]:
+        """Beside the generation; what is written is judged after this, and not before."""
+        await self._recording.accept(job, Asked.RESPONSE)
+        return await self._look_at_input(job)
 
     async def _write_watched(
         self, job: Job, looking: asyncio.Task[tuple[Verdict | None, bool]]
@@ -326,15 +310,7 @@ class Pipeline:
 
     async def _record(self, job: Job, record: Record) -> Receipt:
         with job.timer.stage(Stage.RECORD):
-            return await self._append(record)
-
-    async def _append(self, record: AnyRecord) -> Receipt:
-        try:
-            async with asyncio.timeout(self._limits.record_ms / 1000):
-                return await self._ledger.append(record)
-        except TimeoutError as error:
-            detail = "The ledger did not confirm in time; nothing was released."
-            raise LedgerError(detail, retry_after=1) from error
+            return await self._recording.append(record)
 
     def _release(self, job: Job, record: Record, output: Output, receipt: Receipt) -> Response:
         exemplar = exemplar_of(trace.get_current_span())
@@ -342,20 +318,10 @@ class Pipeline:
         self._spans.decided(record)
         if job.live is not None:
             job.live.first_release()
-        self._spend(job, record.usage.tokens)
+        self._recording.spend(job, record.usage.tokens)
         response = Response(record, output, job.timer.as_ms(), receipt)
         tally(response)
         return response
-
-    def _spend(self, job: Job, tokens: int) -> None:
-        self._background.start(self._meter.spend(job.call.principal, tokens), "spend")
-
-    def _cut(self, job: Job, error: BaseException) -> None:
-        """A stream of which text was to leave ends without its decision: that is recorded."""
-        if job.live is not None and job.live.announced:
-            subject = job.subject(None, False)
-            work = self._windows.cut(subject, job.origin, job.live, cut_reason(error))
-            self._background.start(work, "cut")
 
 
 def _usages(rounds: tuple[Round, ...], live: Live | None, *, generated: bool) -> Usages:
