@@ -35,6 +35,7 @@ from inwit.genai import OPT_IN, convention_of
 from inwit.health import LOOK_S, Health
 from inwit.labels import Dependency
 from inwit.languages import warm_up
+from inwit.ledger.abandoned import Abandoned
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.responses import StoredResponses
 from inwit.ledger.store import LedgerStore
@@ -149,6 +150,7 @@ async def open_gateway(
             head=head,
         )
         await _run(stack, MissRates(database))
+        await _run(stack, Abandoned(database, ledger, gateway.longest_s))
         await _run(stack, _pulse(gateway))
         yield gateway
 

@@ -137,7 +137,7 @@ def _record(story: Story) -> Record:
         rounds = (replace(rounds[0], candidate=brought), *rounds[1:])
     input_ = facts["input"]
     return Record(
-        origin=_origin(facts),
+        origin=origin_of(facts),
         time=datetime.fromisoformat(facts["time"]),
         decision=_decision(facts, rounds[-1].decision),
         rounds=rounds,
@@ -157,7 +157,8 @@ def _record(story: Story) -> Record:
     )
 
 
-def _origin(facts: Facts) -> Origin:
+def origin_of(facts: Facts) -> Origin:
+    """What an entry says of its response."""
     return Origin(
         response_id=facts["response"],
         principal=Principal(facts["key"], facts["tenant"], (), frozenset()),
