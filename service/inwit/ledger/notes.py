@@ -183,19 +183,32 @@ def add_key(file: Path, key: SigningKey) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    there = file.exists()
-    before = file.read_text() if there else ""
-    ready = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(ready, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        out.write(f"{before}{key.line()}\n")
-        out.flush()
-        os.fsync(out.fileno())
-    if there:
-        ready.replace(file)
+    if file.exists():
+        write_keys(file, [*read_keys(file), key])
         return
+    ready = _written(file, [key])
     with suppress(FileExistsError):
         os.link(ready, file)
     ready.unlink()
+
+
+def write_keys(file: Path, keys: Sequence[SigningKey]) -> None:
+    """Put these in the place of those that are there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _written(file, keys).replace(file)
+
+
+def _written(file: Path, keys: Sequence[SigningKey]) -> Path:
+    """A file beside it, whole and on the disk."""
+    ready = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(ready, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write("".join(f"{key.line()}\n" for key in keys))
+        out.flush()
+        os.fsync(out.fileno())
+    return ready
 
 
 def _key_id(name: str, public: bytes) -> bytes:

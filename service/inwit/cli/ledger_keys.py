@@ -1,0 +1,78 @@
+"""`inwit ledger key`: the keys that sign checkpoints."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from inwit.checkpointing import ledger_key_file
+from inwit.config import load_settings
+from inwit.errors import SetupError
+from inwit.ledger.notes import NoteError, SigningKey, add_key, new_key, read_keys, write_keys
+
+app = typer.Typer(no_args_is_help=True, help="The keys that sign checkpoints of the ledger.")
+
+_File = Annotated[
+    Path | None,
+    typer.Option(help="File of keys.", show_default="INWIT_LEDGER_KEY_FILE, or ledger.key in data"),
+]
+
+
+@app.command("new")
+def new_signing_key(
+    file: _File = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="The log's name, such as log.example.com/inwit.", show_default="drawn"),
+    ] = None,
+) -> None:
+    """Add a key to the file, which is made where it is not there, and print its public part.
+
+    Where there are keys already this begins a rotation: gateways that are started again sign with
+    all of them (docs/ledger.md).
+    """
+    place = _place(file)
+    there = read_keys(place) if place.exists() else ()
+    if there and name not in (None, there[0].name):
+        raise typer.BadParameter(f"the keys in {place} are for {there[0].name}")
+    try:
+        key = new_key(there[0].name if there else name)
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        add_key(place, key)
+    except NoteError as error:
+        raise typer.BadParameter(str(error), param_hint="--name") from error
+    except OSError as error:
+        raise SetupError(f"{place} cannot be written ({error.strerror}).") from error
+    typer.echo(key.vkey)
+
+
+@app.command("show")
+def show_signing_keys(file: _File = None) -> None:
+    """Print the public keys, the newest last: what a verifier is given."""
+    for key in read_keys(_place(file)):
+        typer.echo(key.vkey)
+
+
+@app.command("drop")
+def drop_signing_key(
+    key: Annotated[str, typer.Argument(help="Its public part, or the 8 digits of its id.")],
+    file: _File = None,
+) -> None:
+    """Take a key off the file: the end of a rotation, or a key that others may have."""
+    place = _place(file)
+    keys = read_keys(place)
+    left = [each for each in keys if not _is(each, key)]
+    if len(left) != len(keys) - 1:
+        raise typer.BadParameter(f"{place} has no such key")
+    if not left:
+        raise typer.BadParameter("it is the only one; add another with `inwit ledger key new`")
+    write_keys(place, left)
+    typer.echo("\n".join(each.vkey for each in left))
+
+
+def _is(key: SigningKey, named: str) -> bool:
+    return named in (key.vkey, key.id)
+
+
+def _place(file: Path | None) -> Path:
+    return file or ledger_key_file(load_settings())
