@@ -9,6 +9,8 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "service").rglob("*.py"))
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 50
+# One file alone, by its purpose: it lies in every bundle, and a stranger reads and runs it.
+ALONE = {ROOT / "service/inwit/ledger/verify.py"}
 NO_NAMES = {"utils.py", "common.py", "helpers.py", "core.py", "models.py"}
 
 
@@ -24,7 +26,7 @@ def test_import_contracts_hold() -> None:
 
 
 def test_files_stay_short() -> None:
-    for file in [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]:
+    for file in [*(set(SOURCES) - ALONE), *sorted((ROOT / "tests").rglob("*.py"))]:
         assert len(file.read_text().splitlines()) <= LONGEST_FILE, file
 
 

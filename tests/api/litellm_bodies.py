@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from inwit.ledger import read
 from inwit.ledger.tables import ENTRIES
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 from tests.conftest import Caller
 
 ASKED = "How do tides work?"
@@ -63,5 +63,5 @@ async def records(caller: Caller) -> list[Any]:
         ids = db.execute(sa.select(ENTRIES.c.response_id).order_by(ENTRIES.c.sequence)).scalars()
         return [read.stories(db, each)[0] for each in ids]
 
-    assert (await caller.database.read(verify_chain)).breaks == ()
+    assert (await caller.database.read(verify_database)).breaks == ()
     return await caller.database.read(look)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from inwit.clients.openai_compatible import OpenAICompatible
 from inwit.ledger.database import Database
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 from inwit.policy.policy import Policy
 from inwit.types import Action
 from tests.conftest import LIMITS, MakeCaller
@@ -58,7 +58,7 @@ async def test_nothing_leaves_unreviewed_or_unrecorded(
 
     answer = await caller.respond()
 
-    entries = (await caller.database.read(verify_chain)).entries
+    entries = (await caller.database.read(verify_database)).entries
     assert entries == (1 if answer.status_code in (200, 202) else 0)
     if SECRET in answer.text:
         body = answer.json()

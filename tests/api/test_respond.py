@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 
 from inwit.ledger import read
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 from inwit.policy.policy import Policy
 from inwit.types import Action, KeyRole
 from tests.conftest import ASK, LIMITS, MakeCaller
@@ -57,7 +57,7 @@ async def test_the_ledger_holds_the_decision_and_the_content_apart_from_it(
     assert story.facts["rounds"][0]["verdicts"][0]["risk"] == round(body["review"]["risk"], 6)
     assert "moon" not in json.dumps(story.facts)
     assert story.contents["released"]["text"] == "The moon pulls the sea."
-    assert (await caller.database.read(verify_chain)).breaks == ()
+    assert (await caller.database.read(verify_database)).breaks == ()
 
 
 async def test_reasoning_is_reviewed_and_never_released(make_caller: MakeCaller) -> None:

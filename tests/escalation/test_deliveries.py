@@ -26,7 +26,7 @@ from inwit.ledger.deliveries import ATTEMPTS, LEASE, Delivery, DeliveryState, pa
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.tables import DELIVERIES, ENTRIES, METADATA
 from inwit.ledger.transaction import Transaction
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 
 RUNS = int(os.environ.get("INWIT_TEST_DELIVERIES", "30"))
 PER_HOST = 2
@@ -250,7 +250,7 @@ async def test_its_entry_names_its_case_and_not_where_it_went(
     await store.write(lambda t: deliveries.delivered(t, taken, "204"))
 
     body = await database.read(lambda c: c.execute(sa.select(ENTRIES.c.body)).scalar_one())
-    found = await database.read(verify_chain)
+    found = await database.read(verify_database)
 
     entry = json.loads(body)
     assert (entry["type"], entry["case"], entry["response"]) == ("delivered", "esc_one", "resp_one")

@@ -10,7 +10,7 @@ from inwit.ledger.database import Database
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.tables import DELIVERIES
 from inwit.ledger.transaction import Transaction
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 from tests.escalation.test_deliveries import add
 from tests.ledger.test_postgres import databases as databases
 from tests.ledger.test_postgres import postgres as postgres
@@ -44,7 +44,7 @@ async def test_two_gateways_take_each_once(databases: list[Database]) -> None:
             assert not await stores[1].write(lambda t, it=each: deliveries.failed(t, it, "500"))
 
     done = sa.select(sa.func.count()).where(DELIVERIES.c.state == "delivered")
-    found = await databases[1].read(verify_chain)
+    found = await databases[1].read(verify_database)
     assert len(ids) == 4
     assert sorted(each.id for each in taken) == sorted(ids)
     assert sorted(each.host for each in taken) == ["other.example", *["slow.example"] * 3]

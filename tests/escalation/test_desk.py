@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from inwit.cases import Output, RulingKind
 from inwit.errors import Conflict, Forbidden, InvalidField, NotFound
 from inwit.ledger.tables import RULINGS
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 from tests.conftest import MakeCaller
 from tests.escalation.desk_world import (
     ANA,
@@ -75,7 +75,7 @@ async def test_what_is_approved_is_what_leaves(
         assert (await here.acts(case, "outcome"))[0].contents["released"]["text"] == offered
     else:
         assert (await released(here, case))["text"] == text == offered
-    assert not (await here.database.read(verify_chain)).breaks
+    assert not (await here.database.read(verify_database)).breaks
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -12,7 +12,7 @@ from inwit.escalation.index import Index
 from inwit.escalation.sweeper import Sweeper
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.store import LedgerStore
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 from tests.conftest import MakeCaller
 from tests.escalation.desk_world import (
     ANA,
@@ -165,7 +165,7 @@ async def test_two_gateways_sweep_and_each_thing_happens_once(
         "inwit_escalation_wait_seconds_count", {"ending": "nobody_ruled"}
     )
     assert (now or 0) - (ended or 0) == len(expiring)
-    assert not (await here.database.read(verify_chain)).breaks
+    assert not (await here.database.read(verify_database)).breaks
 
 
 async def test_clocks_run_though_the_queue_is_away(make_caller: MakeCaller) -> None:

@@ -32,7 +32,7 @@ from inwit.ledger.outcomes import rulings_of
 from inwit.ledger.read import Story, stories
 from inwit.ledger.rulings import Said
 from inwit.ledger.tables import ENTRIES
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 from tests.ledger.case_gateways import Gateways, Step
 from tests.ledger.case_model import UNDO, ModelCase, ModelRuling, Refused
 from tests.ledger.case_world import ANSWER, CLAIM, LEASE, POLICY, REWRITE, RULE
@@ -76,7 +76,7 @@ class Cases(RuleBasedStateMachine):
         assert all(model.end for model in self.models.values()), "a case that never ends"
         self.every_case_is_as_the_model_says()
         self.every_act_has_its_entry()
-        assert not self.world.read(verify_chain).breaks
+        assert not self.world.read(verify_database).breaks
 
     # What may happen.
 

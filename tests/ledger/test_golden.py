@@ -17,7 +17,7 @@ from inwit.ledger.outcomes import rulings_of
 from inwit.ledger.standing import standing
 from inwit.ledger.stored import TOLD
 from inwit.ledger.tables import DELIVERIES, ENTRIES, ESCALATIONS
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 from inwit.types import Category, Severity
 from tests.ledger.case_world import ANSWER, CLAIM, LEASE, RULE, World
 
@@ -111,7 +111,7 @@ def test_its_answer_ends_it_and_releases_nothing(world: World, kind: RulingKind)
     assert (outcome["commitments"], outcome["response"]) == ({}, "")
     rows = world.read(lambda each: each.execute(sa.select(DELIVERIES)).all())
     assert len(rows) == 1  # the case that it was made of
-    assert not world.read(verify_chain).breaks
+    assert not world.read(verify_database).breaks
 
 
 def test_no_response_and_no_queue_ever_hears_of_it(world: World) -> None:

@@ -21,7 +21,7 @@ from inwit.ledger.database import Database
 from inwit.ledger.idempotency import Wanted
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.tables import IDEMPOTENCY, METADATA
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 from inwit.types import Claim
 from tests.ledger.test_store import ORIGIN, RECORD
 
@@ -192,7 +192,7 @@ async def test_a_lost_claim_spoils_nothing_for_the_others_in_its_commit(
     receipts = [each for each in results if isinstance(each, Receipt)]
     assert [each.sequence for each in receipts] == [1, 2, 3]
     assert answers == ["resp_o0", "resp_o2"]
-    found = await database.read(verify_chain)
+    found = await database.read(verify_database)
     assert (found.entries, found.breaks) == (3, ())
 
 

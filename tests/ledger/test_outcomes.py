@@ -12,7 +12,7 @@ from inwit.ledger.case_files import case_file
 from inwit.ledger.outcomes import rulings_of
 from inwit.ledger.read import stories
 from inwit.ledger.tables import ESCALATIONS
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 from tests.ledger.case_world import ANSWER, CLAIM, World
 
 ANA, BEN = (Reviewer(f"rev_{name}", Role.REVIEWER) for name in ("ana", "ben"))
@@ -41,7 +41,7 @@ def test_any_text_leaves_as_it_was_written(text: str) -> None:
     content = outcome.contents["released"]
     assert (content["text"], content["finish_reason"]) == (text, "stop")
     assert outcome.facts["facts"]["digest"] == ruling.digest == Output(text, "stop").digest
-    assert not world.read(verify_chain).breaks
+    assert not world.read(verify_database).breaks
     world.close()
 
 

@@ -23,7 +23,7 @@ from inwit.ledger.database import Database
 from inwit.ledger.responses import StoredResponses
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.tables import IDEMPOTENCY, METADATA
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 from inwit.types import KeyRole
 from tests.ledger.test_idempotency import wanted
 from tests.ledger.test_store import RECORD, append
@@ -87,7 +87,7 @@ async def databases(postgres: tuple[str, Path]) -> AsyncGenerator[list[Database]
 async def test_two_gateways_keep_one_chain(databases: list[Database]) -> None:
     await asyncio.gather(*(append(database, 25) for database in databases for _ in range(2)))
 
-    found = await databases[0].read(verify_chain)
+    found = await databases[0].read(verify_database)
 
     assert (found.entries, found.breaks) == (100, ())
 
@@ -157,7 +157,7 @@ async def test_connections_that_were_cut_meanwhile_go_unnoticed(
     await databases[1].read(lambda db: db.execute(sa.text(cut)))
     await append(databases[0], 2)
 
-    found = await databases[0].read(verify_chain)
+    found = await databases[0].read(verify_database)
     assert (found.entries, found.breaks) == (3, ())
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from inwit.cases import Output, RulingKind
 from inwit.ledger.preferences import Tally, note_preferences, preferences
 from inwit.ledger.tables import CONTENTS, ENTRIES, ESCALATIONS
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 from tests.ledger.case_world import REVIEWERS, World
 
 ANA, BEN, _ = REVIEWERS
@@ -130,4 +130,4 @@ def test_that_they_were_taken_out_is_an_entry(world: World) -> None:
     with world.engine.connect() as connection:
         kinds = connection.execute(sa.select(ENTRIES.c.type)).scalars().all()
         assert kinds[-1] == "exported"
-        assert verify_chain(connection).breaks == ()
+        assert verify_database(connection).breaks == ()

@@ -19,7 +19,7 @@ from inwit.errors import LedgerError, SetupError
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.tables import METADATA
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 from inwit.types import (
     Action,
     Candidate,
@@ -77,7 +77,7 @@ async def test_entries_form_one_chain(database: Database) -> None:
     await append(database, 20)
     await append(database, 3)
 
-    found = await database.read(verify_chain)
+    found = await database.read(verify_database)
 
     assert (found.entries, found.breaks) == (23, ())
 
@@ -97,7 +97,7 @@ async def test_two_writers_on_one_database_keep_one_chain(tmp_path: Path) -> Non
         await database.open()
     try:
         await asyncio.gather(*(append(database, 15) for database in databases for _ in range(3)))
-        found = await databases[0].read(verify_chain)
+        found = await databases[0].read(verify_database)
     finally:
         for database in databases:
             await database.close()
@@ -134,14 +134,14 @@ async def test_tampering_shows(database: Database, tmp_path: Path, tampering: st
         assert changed.rowcount > 0
     raw.close()
 
-    assert (await database.read(verify_chain)).breaks
+    assert (await database.read(verify_database)).breaks
 
 
 async def test_erased_content_is_no_break(database: Database) -> None:
     await append(database, 2)
     await database.write(lambda db: db.execute(sa.text("DELETE FROM contents")))
 
-    assert (await database.read(verify_chain)).breaks == ()
+    assert (await database.read(verify_database)).breaks == ()
 
 
 BREAKAGES: dict[str, Callable[[sa.Connection], object]] = {
@@ -176,7 +176,7 @@ async def test_a_caller_that_goes_before_the_commit_leaves_no_entry(database: Da
         receipt = await stays
 
     assert receipt.sequence == 1
-    assert (await database.read(verify_chain)).entries == 1
+    assert (await database.read(verify_database)).entries == 1
 
 
 async def test_an_error_that_nobody_expected_fails_its_commit_and_no_more(
@@ -216,7 +216,7 @@ async def test_a_ledger_that_is_stuck_neither_grows_nor_holds_the_shutdown(
 
     assert refused
     assert all(isinstance(task.exception(), LedgerError) for task in refused)
-    assert (await database.read(verify_chain)).entries <= 3  # what was refused is not recorded
+    assert (await database.read(verify_database)).entries <= 3  # what was refused is not recorded
 
 
 async def test_migrations_make_exactly_the_tables(database: Database) -> None:
@@ -231,7 +231,7 @@ async def test_opening_twice_finds_what_was_there(tmp_path: Path) -> None:
         database = Database(sqlite_url(tmp_path))
         await database.open()
         await append(database, 1)
-        assert (await database.read(verify_chain)).entries == count
+        assert (await database.read(verify_database)).entries == count
         await database.close()
 
 

@@ -28,7 +28,7 @@ from inwit.ledger import leases, rulings
 from inwit.ledger.database import Database, sqlite_file, sqlite_url
 from inwit.ledger.rulings import Said
 from inwit.ledger.store import LedgerStore
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 from inwit.pipeline.held import held_content
 from inwit.policy.loader import PACKAGED
 from inwit.types import Severity
@@ -113,7 +113,7 @@ async def breaks(folder: Path) -> tuple[object, ...]:
     database = Database(sqlite_url(folder))
     await database.open()
     try:
-        return (await database.read(verify_chain)).breaks
+        return (await database.read(verify_database)).breaks
     finally:
         await database.close()
 

@@ -12,7 +12,7 @@ from inwit.config import Settings, load_settings
 from inwit.ledger import policies, read
 from inwit.ledger.database import Database
 from inwit.ledger.schema import Schema
-from inwit.ledger.verify import verify_chain
+from inwit.ledger.verify_database import verify_database
 
 _MIGRATION_S = 3600
 
@@ -76,7 +76,7 @@ async def _migrate(settings: Settings) -> Schema:
 @app.command("verify")
 def verify_ledger() -> None:
     """Check every entry, link and commitment; exit 1 where something is broken."""
-    found = with_ledger(lambda database: database.read(verify_chain))
+    found = with_ledger(lambda database: database.read(verify_database))
     for broken in found.breaks:
         typer.echo(f"entry {broken.sequence}: {broken.problem}")
     typer.echo(f"{found.entries} entries, {len(found.breaks)} breaks, head {found.head}")

@@ -19,7 +19,7 @@ from inwit.errors import LedgerError, QueueDown, SetupError
 from inwit.escalation.durability import UNKNOWN, look, too_old
 from inwit.ledger import schema
 from inwit.ledger.database import Database, reason_of, sqlite_file
-from inwit.ledger.verify import verify_tail
+from inwit.ledger.verify_database import verify_tail
 
 _ENTRIES = 200  # of the ledger's end
 _TIMEOUT_S = 3
