@@ -1,0 +1,182 @@
+"""Ledgers to be exported, and places that fail."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from inwit.decisions import Decision, Origin, Reason, Record, Round, Usages
+from inwit.ledger.database import Database
+from inwit.ledger.exports.exporter import ROWS, Exporter, Wanted
+from inwit.ledger.exports.forms import Form
+from inwit.ledger.exports.leaves import Selection
+from inwit.ledger.exports.places import Folder, Place
+from inwit.ledger.exports.statements import Grounds
+from inwit.ledger.tables import ENTRIES
+from inwit.ledger.transaction import Transaction
+from inwit.types import (
+    Action,
+    Candidate,
+    Enforcement,
+    KeyRole,
+    PolicyRef,
+    Principal,
+    ReviewStatus,
+    Usage,
+    Verdict,
+)
+
+VERDICT = Verdict(
+    "conscience", ReviewStatus.JUDGED, risk=0.1, raw_risk=0.2, label_mass=0.9, calibrated=True
+)
+DECISION = Decision(Action.ALLOW, (Reason.BELOW_LOWER,), (VERDICT,), "cd" * 32, reviewed=True)
+ORIGIN = Origin(
+    response_id="resp_1",
+    principal=Principal("k1", "acme", ("default",), frozenset({KeyRole.RESPOND})),
+    policy=PolicyRef("default", "1", "ab" * 32),
+    model="m",
+    enforcement=Enforcement.FULL,
+    request_id="req_1",
+)
+RECORD = Record(
+    origin=ORIGIN,
+    time=datetime(2026, 11, 23, 12, tzinfo=UTC),
+    decision=DECISION,
+    rounds=(Round(Candidate("The moon.", "m"), DECISION),),
+    rewrites=(),
+    has_input_stage=False,
+    input=None,
+    input_flagged=False,
+    passages=(),
+    finish_reason="stop",
+    masked={},
+    usage=Usages(Usage(), Usage()),
+    sent=None,
+    hold=None,
+    timings_ms={"total": 1.0},
+    contents={"candidate": b'{"text":"The moon."}', "released": b'{"text":"The moon."}'},
+)
+GROUNDS = Grounds("incompatible", "Terms, section 4", "Our terms forbid it.", ("DE", "FR"))
+
+
+def of(number: int, tenant: str = "acme", **more: Any) -> Record:
+    """A decision of a response of its own."""
+    principal = replace(ORIGIN.principal, tenant=tenant)
+    origin = replace(ORIGIN, response_id=f"resp_{number}", principal=principal)
+    return replace(RECORD, origin=origin, **more)
+
+
+async def append(database: Database, records: Sequence[Any]) -> None:
+    """Write entries in one commit."""
+
+    def steps(connection: sa.Connection) -> None:
+        transaction = Transaction(connection)
+        for record in records:
+            transaction.add(record)
+        transaction.flush()
+
+    await database.write(steps)
+
+
+async def grow(database: Database, count: int, tenant: str = "acme") -> None:
+    """So many more decisions."""
+    before = await database.read(
+        lambda each: each.execute(sa.select(sa.func.count()).select_from(ENTRIES)).scalar_one()
+    )
+    await append(database, [of(before + number + 1, tenant) for number in range(count)])
+
+
+async def bodies(database: Database) -> dict[int, bytes]:
+    """The exact bytes of every entry."""
+    query = sa.select(ENTRIES.c.sequence, ENTRIES.c.body)
+    rows = await database.read(lambda each: each.execute(query).all())
+    return {row.sequence: row.body for row in rows}
+
+
+async def change(database: Database, sequence: int, **values: Any) -> None:
+    """What somebody with access to the database may do to an entry."""
+    query = sa.update(ENTRIES).where(ENTRIES.c.sequence == sequence).values(**values)
+    await database.write(lambda each: each.execute(query))
+
+
+async def export(
+    database: Database,
+    place: Place | Path,
+    form: Form = Form.JSONL,
+    selection: Selection | None = None,
+    rows: int = ROWS,
+) -> Exporter:
+    """Export all that there is."""
+    where = Folder(place) if isinstance(place, Path) else place
+    wanted = Wanted(form, selection or Selection(), GROUNDS, rows)
+    exporter = Exporter(database, where, wanted)
+    await exporter.open()
+    while await exporter.step():
+        pass
+    return exporter
+
+
+def lines(folder: Path, form: Form = Form.JSONL) -> list[dict[str, Any]]:
+    """Every line of every part, in the order of the log."""
+    files = sorted((folder / form.value).glob("part-*.jsonl"))
+    return [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
+
+
+def tiles(folder: Path, form: Form, last: int) -> bool:
+    """Whether parts, by their names, cover each place once."""
+    names = {each.name.partition(".")[0] for each in (folder / form.value).rglob("part-*")}
+    found = [re.fullmatch(r"part-(\d+)-(\d+)", each) for each in sorted(names)]
+    covered = [n for each in found if each for n in range(int(each[1]), int(each[2]) + 1)]
+    return covered == list(range(1, last + 1))
+
+
+class Crash(Exception):
+    """The process ended here."""
+
+
+class Crashing:
+    """A place whose process ends before or after any of its writes, as `die` says."""
+
+    def __init__(self, place: Place, die: Callable[[], bool]) -> None:
+        self._place = place
+        self._die = die
+
+    @property
+    def root(self) -> str:
+        return self._place.root
+
+    def get(self, name: str) -> bytes | None:
+        self._maybe()
+        return self._place.get(name)
+
+    def put(self, name: str, content: bytes) -> None:
+        self._maybe()
+        self._place.put(name, content)
+        self._maybe()
+
+    def put_file(self, name: str, file: Path) -> None:
+        self._maybe()
+        self._place.put_file(name, file)
+        self._maybe()
+
+    def create(self, name: str, content: bytes) -> bool:
+        self._maybe()
+        made = self._place.create(name, content)
+        self._maybe()
+        return made
+
+    def names(self, prefix: str) -> list[str]:
+        return self._place.names(prefix)
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        return self._place.scratch()
+
+    def _maybe(self) -> None:
+        if self._die():
+            raise Crash
