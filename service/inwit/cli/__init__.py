@@ -6,7 +6,18 @@ import typer
 from rich.console import Console
 
 from inwit import __version__
-from inwit.cli import evaluate, keys, ledger, ledger_keys, policy, queue, reviewers, run, train
+from inwit.cli import (
+    evaluate,
+    keys,
+    ledger,
+    ledger_export,
+    ledger_keys,
+    policy,
+    queue,
+    reviewers,
+    run,
+    train,
+)
 from inwit.cli.calibrate import calibrate
 from inwit.cli.doctor import doctor
 from inwit.errors import InwitError
@@ -19,6 +30,7 @@ app.command()(calibrate)
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
 ledger.app.add_typer(ledger_keys.app, name="key")
+ledger.app.command("export")(ledger_export.export)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(queue.app, name="queue")

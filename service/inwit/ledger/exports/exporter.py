@@ -1,11 +1,13 @@
 """Exports one form to one place, batch by batch, each entry exactly once by its sequence."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
+
+import sqlalchemy as sa
 
 from inwit.errors import SetupError
-from inwit.ledger.database import Database
 from inwit.ledger.exports.forms import Form, check, open_part
 from inwit.ledger.exports.leaves import (
     PAGE,
@@ -23,6 +25,8 @@ from inwit.ledger.exports.places import Place
 from inwit.ledger.exports.progress import Claim, Progress, State, ranges
 from inwit.ledger.exports.statements import Grounds
 
+T = TypeVar("T")
+
 ROWS = 50_000
 
 _TOLD = 20  # sequences of changed entries that are named
@@ -39,6 +43,11 @@ class Told:
     missing: int = 0
     some: list[int] = field(default_factory=list[int])
 
+    @property
+    def bad(self) -> int:
+        """Entries that are not what they were, and not on purpose."""
+        return self.changed + self.missing
+
     def note(self, leaf: Leaf) -> None:
         """Count an entry that is not intact."""
         match leaf.standing:
@@ -53,6 +62,14 @@ class Told:
                 self.missing += 1
         if len(self.some) < _TOLD:
             self.some.append(leaf.sequence)
+
+
+class Database(Protocol):
+    """What is read."""
+
+    async def read(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work` on a connection."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

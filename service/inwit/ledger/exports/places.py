@@ -85,8 +85,8 @@ def open_place(to: str, config: Mapping[str, str]) -> Place:
     try:
         store = open_store(to, config=settings, client_options=client)
     except (_obstore("obstore.exceptions").BaseError, ValueError) as error:
-        raise SetupError(f"{_plain(to)} cannot be opened: {_first_line(error)}") from error
-    return Objects(store, f"{_plain(to).rstrip('/')}/")
+        raise SetupError(f"{plain(to)} cannot be opened: {_first_line(error)}") from error
+    return Objects(store, f"{plain(to).rstrip('/')}/")
 
 
 def _obstore(module: str) -> Any:
@@ -242,8 +242,8 @@ def _first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _plain(to: str) -> str:
-    """An address without a name and a password in it."""
+def plain(to: str) -> str:
+    """An address without a name, a password or settings in it."""
     parts = urlsplit(to)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
