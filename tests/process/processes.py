@@ -12,6 +12,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 START_S = 60.0
 STOP_S = 30.0
@@ -91,6 +92,17 @@ def run_inwit(
         timeout=START_S,
         check=False,
     )
+
+
+def entries_of(response_id: str, data_dir: Path, settings: Mapping[str, str] | None = None) -> Any:
+    """What the ledger holds about a response, content too, oldest first."""
+    shown = run_inwit(f"ledger show --json --content {response_id}", data_dir, settings)
+    decoder, left, entries = json.JSONDecoder(), shown.stdout.strip(), list[Any]()
+    while left:
+        entry, end = decoder.raw_decode(left)
+        entries.append(entry)
+        left = left[end:].strip()
+    return entries
 
 
 def make_key(data_dir: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.process.processes import inwit, run_inwit
+from tests.process.processes import entries_of, inwit, run_inwit
 
 pytestmark = pytest.mark.process
 
@@ -64,8 +64,8 @@ class Backend:
         asked = {**body, "policy": policy, "temperature": 0, "max_tokens": 24}
         answer = self._http.post("/v1/respond", json=asked, timeout=ANSWER_S)
         assert answer.status_code in (200, 202), answer.text
-        shown = run_inwit(f"ledger show --content {answer.json()['id']}", self._data_dir)
-        return {**answer.json(), "entry": json.loads(shown.stdout)}
+        entries = entries_of(answer.json()["id"], self._data_dir)
+        return {**answer.json(), "entry": entries[-1]}
 
 
 @pytest.fixture(scope="module")

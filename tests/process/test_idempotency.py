@@ -16,7 +16,7 @@ import yaml
 from inwit.policy.loader import PACKAGED
 from tests.conftest import ASK
 from tests.fakes_server import FakeServer
-from tests.process.processes import Inwit, inwit, run_inwit
+from tests.process.processes import Inwit, entries_of, inwit, run_inwit
 from tests.streams import Event, Reader, events_in
 
 pytestmark = pytest.mark.process
@@ -148,10 +148,10 @@ async def test_killed_after_its_decision_is_recorded_and_before_its_answer_is_re
         assert both.decisions() == [answer.json()["id"]]
         generations = [body for body in server.bodies if not body.get("logprobs")]
         assert len([body for body in generations if body["messages"][-1]["role"] == "user"]) == 1
-        shown = await asyncio.to_thread(
-            run_inwit, f"ledger show {answer.json()['id']}", tmp_path / "keys", both.settings
+        entries = await asyncio.to_thread(
+            entries_of, answer.json()["id"], tmp_path / "keys", both.settings
         )
-        assert json.loads(shown.stdout)["type"] == "decision"
+        assert entries[-1]["type"] == "decision"
 
 
 def raw_request(client: httpx.AsyncClient) -> bytes:

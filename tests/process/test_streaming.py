@@ -17,7 +17,7 @@ from aiohttp import web
 from inwit.policy.loader import PACKAGED
 from tests.conftest import ASK
 from tests.fakes_server import FakeServer
-from tests.process.processes import Inwit, inwit, make_key, run_inwit
+from tests.process.processes import Inwit, entries_of, inwit, make_key, run_inwit
 from tests.streams import Reader, events_in
 
 pytestmark = pytest.mark.process
@@ -89,14 +89,7 @@ class Gateway:
         """What the ledger holds about a response, once it is sound as a whole."""
         verified = await asyncio.to_thread(run_inwit, "ledger verify", self.process.data_dir)
         assert verified.returncode == 0, verified.stdout
-        command = f"ledger show --content {response_id}"
-        shown = await asyncio.to_thread(run_inwit, command, self.process.data_dir)
-        decoder, left, entries = json.JSONDecoder(), shown.stdout.strip(), list[dict[str, Any]]()
-        while left:
-            entry, end = decoder.raw_decode(left)
-            entries.append(entry)
-            left = left[end:].strip()
-        return entries
+        return await asyncio.to_thread(entries_of, response_id, self.process.data_dir)
 
 
 @asynccontextmanager

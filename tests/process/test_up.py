@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.process.processes import inwit, run_inwit
+from tests.process.processes import entries_of, inwit, run_inwit
 
 pytestmark = pytest.mark.process
 
@@ -38,7 +38,7 @@ def test_the_printed_curl_line_gives_a_reviewed_and_recorded_answer(tmp_path: Pa
     assert answer["review"]["label_mass"] > 0
     assert answer["review"]["judge"] == "judged"
     assert answer["timings_ms"]["judge"] > 0
-    shown = json.loads(run_inwit(f"ledger show {answer['id']}", tmp_path).stdout)
+    shown = entries_of(answer["id"], tmp_path)[-1]
     assert shown["hash"] == answer["receipt"]["hash"]
     assert run_inwit("ledger verify", tmp_path).returncode == 0
 

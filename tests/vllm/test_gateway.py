@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from inwit.policy.loader import PACKAGED
-from tests.process.processes import Inwit, inwit, run_inwit
+from tests.process.processes import Inwit, entries_of, inwit, run_inwit
 from tests.vllm.server import VllmServer
 from tests.vllm.test_server import HITS, QUERIES, RUNNING, eventually
 
@@ -100,7 +100,7 @@ async def test_a_reviewed_answer_end_to_end(
     assert 0 <= answer["review"]["risk"] <= 1
     assert 0 < answer["review"]["label_mass"] <= 1
     assert answer["receipt"]["sequence"] == 1
-    assert json.loads(run_inwit(f"ledger show {answer['id']}", tmp_path).stdout)["reviewed"] is True
+    assert entries_of(answer["id"], tmp_path)[-1]["reviewed"] is True
 
 
 async def test_the_review_reuses_the_prefix_and_is_cheap(

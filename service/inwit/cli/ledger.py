@@ -2,17 +2,28 @@
 
 import asyncio
 import json
-from typing import Annotated
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
 
+import sqlalchemy as sa
 import typer
 
 from inwit.bootstrap import ledger_url, prepare_data_dir
+from inwit.checkpointing import ledger_key_file
 from inwit.cli.database import with_ledger
+from inwit.cli.ledger_story import print_story, seen
 from inwit.config import Settings, load_settings
-from inwit.ledger import policies, read
+from inwit.errors import InwitError
+from inwit.ledger import opened, policies, proofs, read, verify
+from inwit.ledger.bundle import Written, note_bundle, write_bundle
+from inwit.ledger.content_keys import KeyMissing
 from inwit.ledger.database import Database
+from inwit.ledger.notes import read_keys
 from inwit.ledger.schema import Schema
-from inwit.ledger.verify_database import verify_database
+from inwit.ledger.transaction import Transaction
+from inwit.ledger.verify_database import Verification, verify_database
 
 _MIGRATION_S = 3600
 
@@ -23,15 +34,22 @@ app = typer.Typer(no_args_is_help=True, help="Read and verify the ledger.")
 def show_response(
     response_id: Annotated[str, typer.Argument(help="The id of a response.")],
     content: Annotated[bool, typer.Option("--content", help="Print the content too.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="All facts, one JSON object for each entry.")
+    ] = False,
 ) -> None:
-    """Print what the ledger holds about one response."""
+    """Print one response's whole story: its entries, who did what, and whether it is proven."""
 
-    async def work(database: Database) -> list[read.Story]:
-        return await database.read(lambda connection: read.stories(connection, response_id))
+    def look(connection: sa.Connection) -> tuple[list[read.Story], int]:
+        newest = proofs.newest(connection)
+        return read.stories(connection, response_id), newest.size if newest else 0
 
-    stories = with_ledger(work)
+    stories, covered = with_ledger(lambda database: database.read(look))
     if not stories:
-        raise SystemExit(f"The ledger holds nothing about {response_id}.")
+        raise SystemExit(f"The ledger holds nothing about {seen(response_id)}.")
+    if not as_json:
+        print_story(stories, covered, content=content)
+        return
     for story in stories:
         shown = {**story.facts, "hash": story.hash}
         typer.echo(json.dumps(shown | ({"content": story.contents} if content else {}), indent=2))
@@ -74,15 +92,105 @@ async def _migrate(settings: Settings) -> Schema:
 
 
 @app.command("verify")
-def verify_ledger() -> None:
-    """Check every entry, link and commitment; exit 1 where something is broken."""
-    found = with_ledger(lambda database: database.read(verify_database))
-    for broken in found.breaks:
-        typer.echo(f"entry {broken.sequence}: {broken.problem}")
-    typer.echo(f"{found.entries} entries, {len(found.breaks)} breaks, head {found.head}")
-    typer.echo(
-        "Not shown by this: entries cut off the end, or a ledger written anew. "
-        "Keep the head elsewhere and compare."
-    )
-    if found.breaks:
-        raise SystemExit(1)
+def verify_ledger(
+    bundle: Annotated[
+        Path | None, typer.Argument(help="A bundle's folder.", show_default="the database")
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The log's public key, NAME+ID+BASE64; may be repeated.",
+            show_default="for the database, those of its key file",
+        ),
+    ] = None,
+    previous: Annotated[
+        list[Path] | None, typer.Option(help="A checkpoint that was kept; may be repeated.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Check every entry, hash, signature and outcome of the database, or of a bundle.
+
+    It exits with 0 where all is intact, 1 where something was changed, 2 where something is
+    missing, and 3 where it cannot be checked so (docs/verify.md).
+    """
+    try:
+        kept = [verify.kept_note(each) for each in previous or ()]
+        if bundle is not None:
+            found = verify.verify_bundle(bundle, _keys(key), kept)
+            lines = []
+        else:
+            keys = verify.keys_of(key) if key else _own_keys()
+            checked = with_ledger(
+                lambda database: database.read(
+                    lambda connection: verify_database(connection, keys, kept, _open_rows)
+                )
+            )
+            found, lines = checked.result, _of_database(checked, signed=bool(keys))
+    except (verify.Misuse, InwitError) as error:
+        typer.echo(f"inwit: {error}", err=True)
+        raise SystemExit(verify.MISUSE) from error
+    told = verify.as_json(found)
+    typer.echo(json.dumps(told, indent=1) if as_json else "\n".join([*verify.words(found), *lines]))
+    raise SystemExit(found.code)
+
+
+def _keys(texts: list[str] | None) -> list[verify.Key]:
+    if not texts:
+        raise verify.Misuse("give the log's public key: --key NAME+ID+BASE64")
+    return verify.keys_of(texts)
+
+
+def _own_keys() -> list[verify.Key]:
+    """The keys that this gateway signs with, where it has any."""
+    file = ledger_key_file(load_settings())
+    return verify.keys_of(each.vkey for each in read_keys(file)) if file.exists() else []
+
+
+def _open_rows(
+    connection: sa.Connection, rows: Sequence[sa.Row[Any]]
+) -> Sequence[tuple[bytes, bytes] | None] | None:
+    try:
+        return opened.open_rows(connection, rows)
+    except KeyMissing:
+        return None
+
+
+def _of_database(found: Verification, *, signed: bool) -> list[str]:
+    """What only a look at a database can say."""
+    lines = [
+        "",
+        f"{found.entries} entries, {found.result.tampered.count} breaks, head {found.head}",
+        f"Content: {found.opened} pieces are what was committed to; {found.sealed} are sealed by "
+        "keys that are not here.",
+    ]
+    if not signed:
+        lines.append("No key was given and there is no key file: signatures were not looked at.")
+    return lines
+
+
+@app.command("bundle")
+def write_ledger_bundle(
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+    with_content: Annotated[
+        bool, typer.Option("--with-content", help="Put the content in too, readable.")
+    ] = False,
+) -> None:
+    """Write a folder by which a stranger checks the ledger, offline, with the verifier in it."""
+    now = datetime.now(UTC)
+
+    async def work(database: Database) -> Written:
+        rows = opened.open_rows if with_content else None
+        written = await database.read(lambda db: write_bundle(db, out, now, rows))
+
+        def note(connection: sa.Connection) -> None:
+            transaction = Transaction(connection)
+            note_bundle(transaction, written, "operator")
+            transaction.flush()
+
+        await database.write(note)
+        return written
+
+    written = with_ledger(work)
+    typer.echo(f"{out}: {written.size} entries, {written.checkpoint} of them under a checkpoint.")
+    if with_content:
+        typer.echo(f"{written.openings} pieces of content; {written.shut} did not open.")

@@ -43,6 +43,7 @@ PART = 1 << 16  # entries in a file
 _LONGEST_BODY = 65_535
 _LONGEST_LINE = 64 << 20
 _SHOWN = 20
+_OPEN = 10  # responses without an outcome that a person is shown
 _GRACE_S = 60.0  # in which an entry may wait for its checkpoint
 _MOST_KEYS = 1_000
 _SIGNATURES = 20_000  # are looked at one by one; of more, so many spread over all
@@ -870,6 +871,7 @@ class Bundle:
         self.made = moment(manifest.get("made"))
         self.tampered = Places()
         self.checkpoints = 0
+        self.listed = -1  # the size of the last checkpoint in the list
         self.newest = self._newest()
 
     def _newest(self) -> Checkpoint | None:
@@ -1095,6 +1097,7 @@ def _counted(bundle: Bundle) -> Iterator[Checkpoint]:
     last = None
     for last in bundle.signed(bundle.tampered):
         bundle.checkpoints += 1
+        bundle.listed = last.size
         yield last
     newest = bundle.newest
     if newest is None:
@@ -1136,7 +1139,8 @@ def _check_signatures(
     bits = 8 if bundle.checkpoints > 200 else 4
     known = known_keys(keys, result.log)
     some = sample(bundle.signed(Places()), bundle.checkpoints)
-    some = chain(some, [bundle.newest] if bundle.newest else [])
+    newest = bundle.newest
+    some = chain(some, [newest] if newest and newest.size != bundle.listed else [])
     judge(result, keys, kept, _signers(some, known, bits, workers))
 
 
@@ -1461,10 +1465,12 @@ def words(result: Result) -> list[str]:
     ]
     told = ", ".join(f"{count} {name}" for name, count in sorted(log.outcomes.items()))
     lines.append(f"Responses: {told or 'none ended'}, {len(log.open)} open.")
-    for each in said["open"]["oldest"]:
+    for each in said["open"]["oldest"][:_OPEN]:
         where = "waits for a person" if each["held"] else "no outcome yet"
         since = age(each["age_s"])
         lines.append(f"  open for {since}: {each['response']} (entry {each['entry']}), {where}")
+    if len(log.open) > _OPEN:
+        lines.append(f"  and {len(log.open) - _OPEN} more")
     lines += _kept_and_gone(result)
     return [*lines, "", "Not proven by this:", *(f"- {each}" for each in not_proven(result))]
 

@@ -39,8 +39,11 @@ _COPIES = {
     "response_id": "response",
 }
 
-# Opens rows of the contents: salt and content of each, or None where one does not open.
-OpenRows = Callable[[sa.Connection, Sequence[sa.Row[Any]]], Sequence[tuple[bytes, bytes] | None]]
+# Opens rows of the contents: salt and content of each, or None where one does not open; None where
+# nothing can be opened, for want of a key.
+OpenRows = Callable[
+    [sa.Connection, Sequence[sa.Row[Any]]], Sequence[tuple[bytes, bytes] | None] | None
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,15 +307,15 @@ class _Walk:
     def _contents(self, facts: dict[int, dict[str, Any]]) -> None:
         """The content of some entries in a row, against what they committed to."""
         rows = content_rows(self.connection, min(facts), max(facts))
-        opened: Sequence[tuple[bytes, bytes] | None] = [None] * len(rows)
-        if self.open_rows is not None:
-            opened = self.open_rows(self.connection, rows)
-        for row, both in zip(rows, opened, strict=True):
+        opened = self.open_rows(self.connection, rows) if self.open_rows and rows else None
+        for at, row in enumerate(rows):
             if row.nonce is None:
                 both = _bytes(row.salt), _bytes(row.content)
-            elif self.open_rows is None:
+            elif opened is None:
                 self.sealed += 1
                 continue
+            else:
+                both = opened[at]
             commitments = facts.get(row.sequence, {}).get("commitments")
             self._content(row, both, verify.object_of(commitments))
 
