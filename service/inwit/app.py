@@ -12,6 +12,7 @@ from inwit import __version__
 from inwit.api import (
     chat,
     check,
+    erasure,
     escalations,
     health,
     ledger,
@@ -56,6 +57,7 @@ def create_app(
     app.include_router(responses.router(gateway, told))
     app.include_router(escalations.router(gateway))
     app.include_router(ledger.router(gateway))
+    app.include_router(erasure.router(gateway))
     batch = CheckBatch(
         gateway.pipeline,
         max_in_flight=gateway.settings.max_in_flight,
@@ -106,6 +108,7 @@ def _with_body_models(app: FastAPI) -> dict[str, Any]:
         [
             (RespondRequest, "validation"),
             (CheckRequest, "validation"),
+            (erasure.ErasureBody, "validation"),
             (GuardrailRequest, "validation"),
             (ChatRequest, "validation"),
             *((model, "validation") for model in escalations.body_models()),

@@ -19,10 +19,11 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGener
     await opened.open()
     yield opened
     if not sqlite:
-        await opened.write(_drop_everything)
+        await opened.write(drop_everything)
     await opened.close()
 
 
-def _drop_everything(connection: sa.Connection) -> None:
+def drop_everything(connection: sa.Connection) -> None:
+    """Leave PostgreSQL as it was."""
     connection.execute(sa.text("DROP SCHEMA public CASCADE"))
     connection.execute(sa.text("CREATE SCHEMA public"))

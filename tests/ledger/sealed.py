@@ -1,5 +1,6 @@
 """A ledger with a vault, and responses of end users in it."""
 
+import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -45,4 +46,6 @@ async def append_for(database: Database, end_user: str | None, *responses: str) 
     async with store.running():
         for response in responses:
             origin = replace(ORIGIN, response_id=response, end_user=end_user)
-            await store.append(replace(RECORD, origin=origin, contents=SEALED))
+            request = REQUEST.replace(b'"ann"', json.dumps(end_user).encode())
+            contents = {**SEALED, "request": request}
+            await store.append(replace(RECORD, origin=origin, contents=contents))

@@ -166,7 +166,8 @@ CHANGES: dict[str, str] = {
     "a short nonce": "UPDATE contents SET nonce = zeroblob(1) WHERE kind = 'released'",
     "a data key": "UPDATE data_keys SET wrapped = zeroblob(length(wrapped))",
     "another kind": "UPDATE contents SET (content, nonce) = (SELECT o.content, o.nonce FROM "
-    "contents o WHERE o.sequence = contents.sequence AND o.kind = 'candidate') WHERE kind = 'released'",
+    "contents o WHERE o.sequence = contents.sequence AND o.kind = 'candidate') "
+    "WHERE kind = 'released'",
     "another's content": "UPDATE contents SET (content, nonce) = (SELECT o.content, o.nonce FROM "
     "contents o WHERE o.kind = contents.kind AND o.sequence != contents.sequence)",
     "another's data key": "UPDATE data_keys SET wrapped = (SELECT o.wrapped FROM data_keys o "

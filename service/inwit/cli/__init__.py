@@ -7,6 +7,7 @@ from rich.console import Console
 
 from inwit import __version__
 from inwit.cli import (
+    erasure,
     evaluate,
     keys,
     ledger,
@@ -30,6 +31,7 @@ app.command()(calibrate)
 app.add_typer(keys.app, name="keys")
 app.add_typer(policy.app, name="policy")
 ledger.app.add_typer(ledger_keys.app, name="key")
+erasure.add_to(ledger.app)
 ledger.app.command("export")(ledger_export.export)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(evaluate.app, name="evaluate")

@@ -89,7 +89,8 @@ def _stretch(
     end: int,
     most: int,
 ) -> Iterator[Act]:
-    place = (_COLUMNS.sequence >= start, _COLUMNS.sequence < end)
+    told = sa.or_(_COLUMNS.type != ActKind.PRUNED.value, _COLUMNS.body != b"")
+    place = (_COLUMNS.sequence >= start, _COLUMNS.sequence < end, told)
     query = sa.select(ENTRIES).where(*place, *conditions).order_by(_COLUMNS.sequence.desc())
     fit = [act for row in connection.execute(query) if _fits(act := _act(row), asked)]
     if asked.reader.tenants or asked.reader.policies:

@@ -12,7 +12,7 @@ from inwit.cases import Case, CaseState, Output, Ruling, RulingKind
 from inwit.errors import Gone
 from inwit.ledger.drafts import Edit, edit_of
 from inwit.ledger.escalations import Terms, case_of
-from inwit.ledger.opened import Changed, contents_of, facts_at
+from inwit.ledger.opened import Changed, Pruned, contents_of, facts_at
 from inwit.ledger.outcomes import rulings_of
 from inwit.ledger.sealing import fate_of, response_of_case
 from inwit.ledger.stored import output_of
@@ -67,6 +67,8 @@ def case_file(connection: sa.Connection, case_id: str, reader: str) -> CaseFile:
     try:
         facts = facts_at(connection, terms.sequence)
         contents = contents_of(connection, {terms.sequence: facts}, None)[terms.sequence]
+    except Pruned as error:
+        raise _gone(connection, case_id) from error
     except Changed as error:
         raise Gone(
             "What the ledger holds of this case was changed after it was written."

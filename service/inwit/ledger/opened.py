@@ -17,12 +17,19 @@ class Changed(Exception):
     """An entry, or content of it, is not what was written."""
 
 
+class Pruned(Changed):
+    """The entry's time was over: nothing but its hash is kept."""
+
+
 def facts_of(row: sa.Row[Any]) -> dict[str, Any]:
     """The facts of a row of the entries.
 
     Raises:
+        Pruned: its bytes are not kept any more.
         Changed: its bytes are not those that its hash was taken over.
     """
+    if row.body == b"":
+        raise Pruned
     if not isinstance(row.body, bytes) or leaf_hash(row.body) != row.hash:
         raise Changed
     return json.loads(row.body)
@@ -70,7 +77,7 @@ def open_rows(connection: sa.Connection, rows: Sequence[Any]) -> list[tuple[byte
     bodies = connection.execute(
         sa.select(ENTRIES.c.sequence, ENTRIES.c.body).where(ENTRIES.c.sequence.in_(wanted))
     )
-    facts = {row.sequence: facts for row in bodies if (facts := _named(row.body)) is not None}
+    facts = {row.sequence: facts for row in bodies if (facts := named(row.body)) is not None}
     return _opened(connection, rows, facts)
 
 
@@ -94,7 +101,7 @@ def _opened(
     return found
 
 
-def _named(body: Any) -> dict[str, Any] | None:
+def named(body: Any) -> dict[str, Any] | None:
     """The facts that name the key of an entry's content, as far as there are any."""
     try:
         own = json.loads(body)

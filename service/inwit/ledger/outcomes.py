@@ -6,6 +6,7 @@ records the outcome and, where one is wanted, the delivery to the caller.
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -34,7 +35,7 @@ from inwit.ledger.escalations import (
     note,
     slot_row,
 )
-from inwit.ledger.opened import Changed, contents_of, facts_at
+from inwit.ledger.opened import Changed, Pruned, contents_of, facts_at
 from inwit.ledger.settling import Raise, conclusion
 from inwit.ledger.stored import output_of
 from inwit.ledger.tables import ESCALATIONS, RULINGS, SLOTS
@@ -90,6 +91,14 @@ def expire_due(transaction: Transaction, most: int) -> list[Case]:
     return in_each(transaction, _due(transaction, ESCALATIONS.c.due, most, *conditions), _expire)
 
 
+def end_forgotten(transaction: Transaction, case_id: str) -> None:
+    """End an open case whose content is to go: it has expired, and nobody is called back."""
+    case, terms = case_of(transaction.connection, case_id)
+    if case.state.open:
+        output, silent = _expired_output(transaction, terms), replace(terms, callback_url=None)
+        _close(transaction, case, silent, Settled.NOBODY_RULED, output, None)
+
+
 def rulings_of(connection: sa.Connection, case_id: str) -> list[Ruling]:
     """Every ruling on a case, those that do not count too, oldest first."""
     query = sa.select(RULINGS).filter_by(escalation_id=case_id)
@@ -107,6 +116,8 @@ def content_at(transaction: Transaction, sequence: int, kind: str) -> dict[str, 
     try:
         facts = {sequence: facts_at(connection, sequence)}
         contents = contents_of(connection, facts, (kind,))[sequence]
+    except Pruned as error:
+        raise Gone("The content of this case is no longer kept.") from error
     except Changed as error:
         raise Gone(
             "What the ledger holds of this case was changed after it was written."
