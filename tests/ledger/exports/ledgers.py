@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from inwit.decisions import Decision, Origin, Reason, Record, Round, Usages
+from inwit.ledger.chain import leaf_hash
 from inwit.ledger.database import Database
 from inwit.ledger.exports.exporter import ROWS, Exporter, Wanted
 from inwit.ledger.exports.forms import Form
@@ -105,6 +107,24 @@ async def change(database: Database, sequence: int, **values: Any) -> None:
     await database.write(lambda each: each.execute(query))
 
 
+async def forge(database: Database, made: Sequence[bytes]) -> None:
+    """Append entries of any bytes, with hashes that fit them."""
+    row: Any = await database.read(
+        lambda each: each.execute(sa.select(ENTRIES).order_by(ENTRIES.c.sequence.desc())).first()
+    )
+    rows = [
+        {
+            **row._mapping,
+            "sequence": row.sequence + number,
+            "id": f"ent_forged_{number}",
+            "body": body,
+            "hash": leaf_hash(body),
+        }
+        for number, body in enumerate(made, 1)
+    ]
+    await database.write(lambda each: each.execute(sa.insert(ENTRIES), rows))
+
+
 async def export(
     database: Database,
     place: Place | Path,
@@ -126,6 +146,15 @@ def lines(folder: Path, form: Form = Form.JSONL) -> list[dict[str, Any]]:
     """Every line of every part, in the order of the log."""
     files = sorted((folder / form.value).glob("part-*.jsonl"))
     return [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
+
+
+def parquet_rows(folder: Path) -> list[dict[str, Any]]:
+    """Every row of every Parquet file, in the order of the log."""
+    read = import_module("pyarrow.parquet").read_table
+    rows: list[dict[str, Any]] = []
+    for file in folder.rglob("*.parquet"):
+        rows += read(file, partitioning=None).to_pylist()
+    return sorted(rows, key=lambda row: row["sequence"])
 
 
 def tiles(folder: Path, form: Form, last: int) -> bool:
