@@ -38,6 +38,7 @@ from inwit.languages import warm_up
 from inwit.ledger.abandoned import Abandoned
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.responses import StoredResponses
+from inwit.ledger.retention import Retention
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.vault_settings import configured_vault
 from inwit.miss_rate.watch import MissRates
@@ -150,6 +151,7 @@ async def open_gateway(
             head=head,
         )
         await _run(stack, MissRates(database))
+        await _run(stack, Retention(database, ledger, settings.retention))
         await _run(stack, Abandoned(database, ledger, gateway.longest_s))
         await _run(stack, _pulse(gateway))
         yield gateway

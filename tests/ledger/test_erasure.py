@@ -113,7 +113,8 @@ async def edited(database: Database, text: str, *, rule: bool) -> None:
 
 
 async def rows(database: Database, table: sa.Table) -> list[Any]:
-    return list(await database.read(lambda each: each.execute(sa.select(table)).all()))
+    query = sa.select(table).order_by(*table.primary_key.columns)
+    return list(await database.read(lambda each: each.execute(query).all()))
 
 
 async def acts(database: Database, kind: str) -> list[dict[str, Any]]:

@@ -56,18 +56,16 @@ def covered(connection: sa.Connection) -> int:
 def due(connection: sa.Connection, rule: EntryRule, after: int) -> tuple[list[int], int | None]:
     """The places of entries that may go, past a place; and where to look on."""
     end = min(covered(connection), after + _STRETCH)
-    query = (
-        sa.select(_ENTRY.sequence, _ENTRY.tenant, _ENTRY.response_id, _ENTRY.time)
-        .where(_ENTRY.sequence > after, _ENTRY.sequence <= end, rule.fits)
-        .where(_ENTRY.time < rule.before, _ENTRY.body != b"")
-        .order_by(_ENTRY.sequence)
-        .limit(_BATCH)
-    )
-    rows = connection.execute(query).all()
+    here = (_ENTRY.sequence > after, _ENTRY.sequence <= end, rule.fits, _ENTRY.body != b"")
+    columns = (_ENTRY.sequence, _ENTRY.tenant, _ENTRY.response_id)
+    query = sa.select(*columns).where(*here, _ENTRY.time < rule.before)
+    rows = connection.execute(query.order_by(_ENTRY.sequence).limit(_BATCH)).all()
     places = _free(connection, rows)
     if len(rows) == _BATCH:
         return places, rows[-1].sequence
-    return places, end if end == after + _STRETCH else None
+    young = sa.select(_ENTRY.sequence).where(*here, _ENTRY.time >= rule.before).limit(1)
+    more = end == after + _STRETCH and connection.execute(young).first() is None
+    return places, end if more else None
 
 
 def prune(transaction: Transaction, rule: EntryRule, places: Sequence[int]) -> int:
