@@ -16,10 +16,10 @@ from inwit.ledger.rekeying import Rotated, rotate_master, rotate_subjects
 from inwit.ledger.responses import StoredResponses
 from inwit.ledger.tables import CONTENTS, DATA_KEYS, EDITS, RULINGS, SUBJECTS
 from inwit.ledger.vault import Vault, rewrapped
+from tests.ledger.forgotten import CASE, HELD, REVIEWER, bytes_in, edited, erased, held, rows
 from tests.ledger.sealed import LINE, SEALED, append_for, sealed_database
 from tests.ledger.sealed_both import database as database
 from tests.ledger.sealed_both import postgres as postgres
-from tests.ledger.test_erasure import CASE, HELD, REVIEWER, bytes_in, edited, erased, held, rows
 
 SECOND = "k2:" + new_line().partition(":")[2]
 

@@ -25,10 +25,10 @@ from inwit.ledger.store import LedgerStore
 from inwit.ledger.tables import CHECKPOINTS, CONTENTS, DATA_KEYS, ENTRIES
 from inwit.ledger.vault import NO_KEY
 from inwit.types import PolicyRef
+from tests.ledger.forgotten import CASE, REVIEWER, edited, erased, held, rows, write
 from tests.ledger.sealed import SEALED
 from tests.ledger.sealed_both import database as database
 from tests.ledger.sealed_both import postgres as postgres
-from tests.ledger.test_erasure import CASE, REVIEWER, edited, erased, held, rows, write
 from tests.ledger.test_store import ORIGIN, RECORD
 
 AUDITOR = Reviewer("rev_aud", Role.AUDITOR)
