@@ -86,12 +86,12 @@ async def append(database: Database, records: Sequence[Any]) -> None:
     await database.write(steps)
 
 
-async def grow(database: Database, count: int, tenant: str = "acme") -> None:
+async def grow(database: Database, count: int, tenant: str = "acme", **more: Any) -> None:
     """So many more decisions."""
     before = await database.read(
         lambda each: each.execute(sa.select(sa.func.count()).select_from(ENTRIES)).scalar_one()
     )
-    await append(database, [of(before + number + 1, tenant) for number in range(count)])
+    await append(database, [of(before + number + 1, tenant, **more) for number in range(count)])
 
 
 async def bodies(database: Database) -> dict[int, bytes]:

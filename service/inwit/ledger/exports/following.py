@@ -73,4 +73,5 @@ async def _look(
             return
         if not await exporter.step():
             return
+        log.info("exported_part", form=exporter.form.value, last=exporter.done)
         waiting.pop(exporter, None)
