@@ -804,6 +804,8 @@ def _read(path: Path, longest: int = 1 << 20) -> str:
     Raises:
         Misuse: it cannot be read.
     """
+    if path.exists() and not path.is_file():
+        raise Misuse(f"{shown(str(path))} is no file")
     try:
         with path.open("rb") as file:
             data = file.read(longest + 1)
@@ -817,7 +819,13 @@ def _read(path: Path, longest: int = 1 << 20) -> str:
 
 
 def _lines(path: Path, longest: int) -> Iterator[bytes | None]:
-    """A file's lines without their ends; None, and no more, where one is too long or has no end."""
+    """A file's lines without their ends; None, and no more, where one is too long or has no end.
+
+    Raises:
+        OSError: it cannot be read. What is no file, such as a pipe, is not waited for.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(2, f"{path.name} is no file")
     with path.open("rb") as file:
         while line := file.readline(longest + 2):
             if not line.endswith(b"\n"):
@@ -1106,7 +1114,7 @@ def _counted(bundle: Bundle) -> Iterator[Checkpoint]:
     elif last is None or newest.size > last.size:
         bundle.checkpoints += 1
         yield newest
-    elif (newest.size, newest.root) != (last.size, last.root):
+    elif newest.note != last.note:
         words = f"an old checkpoint, of {newest.size} entries, stands in the newest one's place"
         bundle.tampered.add(None, words)
 
@@ -1167,6 +1175,9 @@ def judge(
         if checkpoint.note.origin != origin:
             words = f"it is of another log, {shown(checkpoint.note.origin)}"
             result.tampered.add(None, f"{checkpoint.where}: {words}")
+        elif _forged(checkpoint.note, by):
+            words = "a signature in the log's name is not by a key that the log names"
+            result.tampered.add(None, f"{checkpoint.where}: {words}")
         elif trust.holds(checkpoint.size, by):
             best = checkpoint.size
         else:
@@ -1181,6 +1192,14 @@ def judge(
         if not signers(each.note, trust.keys | before) or each.note.origin != origin:
             words = "it is not signed by a key of this log: one of the two is of another log"
             result.tampered.add(None, f"{each.where}: {words}")
+
+
+def _forged(note: Note, by: frozenset[Key]) -> bool:
+    """Whether it carries a signature in the log's name that no known key made."""
+    good = {(key.name, key.id) for key in by}
+    return any(
+        name == note.origin and (name, key_id) not in good for name, key_id, _ in note.signatures
+    )
 
 
 def _signers(
@@ -1240,11 +1259,15 @@ def opens(commitment: object, salt: bytes, content: bytes) -> bool:
     )
 
 
-def _unpacked(said: dict[str, Any]) -> tuple[bytes, bytes]:
+def _salt(text: str) -> bytes:
+    """Hexadecimal in the one form that stands for these bytes."""
     try:
-        return bytes.fromhex(_text(said.get("salt"))), _decoded(_text(said.get("content")))
+        salt = bytes.fromhex(text)
     except ValueError as error:
-        raise Malformed("salt or content cannot be read") from error
+        raise Malformed("its salt cannot be read") from error
+    if salt.hex() != text:
+        raise Malformed("its salt is not written as it should be")
+    return salt
 
 
 def _check_openings(bundle: Bundle, result: Result) -> None:
@@ -1267,7 +1290,7 @@ def _check_openings(bundle: Bundle, result: Result) -> None:
             at, body = next(bodies, (1 << 62, b""))
             facts = (facts_of(body) or {}) if at == wanted else {}
         try:
-            salt, content = _unpacked(said)
+            salt, content = _salt(_text(said.get("salt"))), _decoded(_text(said.get("content")))
         except Malformed as error:
             result.tampered.add(wanted, f"its {shown(kind)}: {error}")
             continue
@@ -1329,11 +1352,11 @@ class Receipt:
     def _open(self, kind: str, opening: dict[str, Any], text: bytes | None) -> None:
         commitment = object_of(self.facts.get("commitments")).get(kind)
         try:
-            salt = bytes.fromhex(_text(opening.get("salt")))
+            salt = _salt(_text(opening.get("salt")))
             told = opening.get("content")
             content = text if told is None else _decoded(_text(told))
-        except (Malformed, ValueError):
-            self.tampered.add(None, f"{shown(kind)}: salt or content cannot be read")
+        except Malformed as error:
+            self.tampered.add(None, f"{shown(kind)}: {error}")
             return
         if content is None:
             return
@@ -1467,6 +1490,8 @@ def words(result: Result) -> list[str]:
     lines.append(f"Responses: {told or 'none ended'}, {len(log.open)} open.")
     for each in said["open"]["oldest"][:_OPEN]:
         where = "waits for a person" if each["held"] else "no outcome yet"
+        if log.pruned and log.pruned[-1] > each["entry"]:
+            where = "no outcome is here: it may have been pruned"
         since = age(each["age_s"])
         lines.append(f"  open for {since}: {each['response']} (entry {each['entry']}), {where}")
     if len(log.open) > _OPEN:
