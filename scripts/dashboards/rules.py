@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from scripts.dashboards import alerts_review, objectives
 from scripts.dashboards.alerts import Alert
+from scripts.dashboards.alerts_ledger import LEDGER
 from scripts.dashboards.alerts_queue import QUEUE
 from scripts.dashboards.alerts_review import REVIEW
 from scripts.dashboards.alerts_service import SERVICE
@@ -20,6 +21,7 @@ GROUPS: dict[str, Sequence[Alert]] = {
     "inwit-review": REVIEW,
     "inwit-queue": QUEUE,
     "inwit-service": SERVICE,
+    "inwit-ledger": LEDGER,
 }
 
 

@@ -126,6 +126,50 @@ _LEDGER = Row(
 )
 
 
+_PROOFS = Row(
+    "Proofs",
+    [
+        lines(
+            "Checkpoints",
+            "Age of the newest one, which is an hour at most, and how long the oldest entry has "
+            "waited for one.",
+            [
+                ("min(inwit_ledger_checkpoint_age_seconds)", "newest"),
+                ("max(inwit_ledger_unsigned_seconds)", "oldest entry without one"),
+            ],
+            "s",
+            limit=300,
+        ),
+        lines(
+            "Looks without a checkpoint",
+            "Per second. `changed`: the ledger is not what was signed before.",
+            [(rate("inwit_ledger_checkpoint_failures_total", "cause"), "{{cause}}")],
+            "cps",
+            colours={"changed": "red"},
+        ),
+        lines(
+            "Anchors",
+            "Age of the newest checkpoint that each kind of anchor holds while newer ones are "
+            "there.",
+            [("max by (anchor) (inwit_ledger_anchor_age_seconds)", "{{anchor}}")],
+            "s",
+            limit=3600,
+        ),
+        lines(
+            "Checkpoints not taken",
+            "Per second, by kind of anchor. `changed`: it holds another one.",
+            [
+                (
+                    rate("inwit_ledger_anchor_failures_total", "anchor, cause"),
+                    "{{anchor}}: {{cause}}",
+                )
+            ],
+            "cps",
+        ),
+    ],
+)
+
+
 _OUTBOX = Row(
     "What is still to be told",
     [
@@ -216,5 +260,5 @@ STORES = Board(
     "stores",
     "ledger and stores",
     "Is every decision recorded, and do the stores keep up?",
-    [_GLANCE, _LEDGER, _OUTBOX, _DEPENDENCIES],
+    [_GLANCE, _LEDGER, _PROOFS, _OUTBOX, _DEPENDENCIES],
 )

@@ -48,6 +48,13 @@ class AnchorKind(StrEnum):
     GIT = "git"
 
 
+class Cause(StrEnum):
+    """Why a checkpoint of the ledger was not signed, or not taken."""
+
+    CHANGED = "changed"
+    FAILED = "failed"
+
+
 class Signal(StrEnum):
     """What OpenTelemetry is sent."""
 

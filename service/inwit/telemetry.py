@@ -12,7 +12,7 @@ from math import nan
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
-from inwit.labels import Signal, StreamEnd
+from inwit.labels import Cause, Signal, StreamEnd
 
 disable_created_metrics()  # a second series for each one, which nothing reads
 
@@ -204,7 +204,9 @@ UNSIGNED = Gauge(
     multiprocess_mode="livemostrecent",
 )
 CHECKPOINT_FAILURES = Counter(
-    "inwit_ledger_checkpoint_failures_total", "Looks after which no checkpoint could be signed."
+    "inwit_ledger_checkpoint_failures_total",
+    "Looks after which no checkpoint was signed; `changed`: the ledger is not what was signed.",
+    ["cause"],
 )
 ANCHOR_AGE = Gauge(
     "inwit_ledger_anchor_age_seconds",
@@ -214,8 +216,8 @@ ANCHOR_AGE = Gauge(
 )
 ANCHOR_FAILURES = Counter(
     "inwit_ledger_anchor_failures_total",
-    "Checkpoints that an anchor did not take; `refused` ones contradict what it holds.",
-    ["anchor", "refused"],
+    "Checkpoints that an anchor did not take; `changed` ones contradict what it holds.",
+    ["anchor", "cause"],
 )
 RATE_LIMITED = Counter(
     "inwit_rate_limited_total", "Requests refused with 429, by the limit that said so.", ["limit"]
@@ -376,6 +378,8 @@ def begin() -> None:
     for signal in Signal:
         EXPORTED.labels(signal.value)
         DROPPED.labels(signal.value)
+    for cause in Cause:
+        CHECKPOINT_FAILURES.labels(cause.value)
 
 
 def forget(gauge: Gauge) -> None:

@@ -65,7 +65,7 @@ async def test_a_refusal_is_counted_apart_from_a_failure(tmp_path: Path, refused
     await database.open()
     error = AnchorRefused("other") if refused else AnchorFailed("away")
     signed = Signed(7, "note", datetime.now(UTC))
-    labels = {"anchor": "git", "refused": str(refused).lower()}
+    labels = {"anchor": "git", "cause": "changed" if refused else "failed"}
     name = "inwit_ledger_anchor_failures_total"
     before = REGISTRY.get_sample_value(name, labels) or 0
 

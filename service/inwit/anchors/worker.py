@@ -11,6 +11,7 @@ import structlog
 from inwit import telemetry
 from inwit.anchors.places import Anchor, AnchorRefused
 from inwit.errors import InwitError
+from inwit.labels import Cause
 from inwit.ledger.database import Database
 from inwit.ledger.escalations import aware
 from inwit.ledger.proofs import Signed
@@ -33,6 +34,9 @@ class Anchoring:
         self._anchors = anchors
         self._newest = newest
         self._every_s = every_s
+        for anchor in anchors.values():
+            for cause in Cause:
+                telemetry.ANCHOR_FAILURES.labels(anchor.kind.value, cause.value)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -71,7 +75,8 @@ class Anchoring:
             await anchor.put(signed)
         except InwitError as error:
             refused = isinstance(error, AnchorRefused)
-            telemetry.ANCHOR_FAILURES.labels(anchor.kind.value, str(refused).lower()).inc()
+            cause = Cause.CHANGED if refused else Cause.FAILED
+            telemetry.ANCHOR_FAILURES.labels(anchor.kind.value, cause.value).inc()
             write = log.error if refused else log.warning
             write("anchor_refused" if refused else "anchor_failed", anchor=name, why=error.detail)
             return

@@ -20,7 +20,8 @@ import structlog
 
 from inwit import telemetry
 from inwit.cases import ActKind, ActRecord
-from inwit.errors import LedgerError
+from inwit.errors import InwitError, LedgerError
+from inwit.labels import Cause
 from inwit.ledger import proofs
 from inwit.ledger.database import Database
 from inwit.ledger.escalations import maybe
@@ -122,8 +123,9 @@ class Sequencer:
         try:
             await self.work()
         except Exception as error:  # noqa: BLE001  # whatever it is, the next look may do better
-            telemetry.CHECKPOINT_FAILURES.inc()
-            log.error("checkpoint_failed", error=type(error).__name__)
+            cause = Cause.CHANGED if isinstance(error, Forked) else Cause.FAILED
+            telemetry.CHECKPOINT_FAILURES.labels(cause.value).inc()
+            log.error("checkpoint_failed", error=type(error).__name__, why=_words(error))
 
     async def _sign(self, keys: Sequence[SigningKey], newest: Signed | None) -> None:
         if newest is None or _signers(newest) != {key.id for key in keys}:
@@ -143,6 +145,10 @@ class Sequencer:
         telemetry.UNSIGNED.set(max(0.0, (now - waits).total_seconds()) if waits else 0.0)
         if self.newest is not None:
             telemetry.CHECKPOINT_AGE.set(max(0.0, (now - self.newest.time).total_seconds()))
+
+
+def _words(error: Exception) -> str | None:
+    return error.detail if isinstance(error, InwitError) else None
 
 
 def _fit(keys: Sequence[SigningKey], newest: Signed | None) -> Sequence[SigningKey]:
