@@ -2,7 +2,6 @@
 
 import hashlib
 import string
-from collections.abc import Mapping
 from datetime import datetime
 from importlib import import_module
 from importlib.resources import files
@@ -18,79 +17,54 @@ from inwit.ledger.exports.places import Place
 FOLDER = "parquet"
 NOBODY = "__HIVE_DEFAULT_PARTITION__"  # what readers of such folders take for no value
 
-_GROUP = 10_000  # rows that wait in memory before they are written
+_WAITING = 2_000  # rows that wait before they are packed as they will be written
 _LONGEST = 200
 # Some file systems do not tell capital letters from small ones.
 _PLAIN = frozenset(string.ascii_lowercase + string.digits + "_-")
 
 
 class ParquetPart:
-    """A file for each day and tenant of a batch."""
+    """A file for each day and tenant of a batch, written at its end: none is open meanwhile."""
 
     def __init__(self, name: str, scratch: Path) -> None:
-        require_pyarrow()
         self.rows = 0
         self._name = name
         self._scratch = scratch
-        self._files: dict[tuple[str, str], _PartitionFile] = {}
+        self._table = require_pyarrow("pyarrow").Table
+        self._waiting: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self._packed: dict[tuple[str, str], list[Any]] = {}
 
     def add(self, leaf: Leaf) -> None:
-        """Write an entry that is intact; others have nothing to be analysed."""
+        """Take an entry that is intact; others have nothing to be analysed."""
         if leaf.standing is not Standing.INTACT:
             return
         row = flat(leaf)
         day = row["time"].date().isoformat() if isinstance(row["time"], datetime) else NOBODY
-        partition = (day, row["tenant_name"])
-        if partition not in self._files:
-            path = self._scratch / f"{len(self._files)}.parquet"
-            self._files[partition] = _PartitionFile(path)
-        self._files[partition].add(row)
+        self._waiting.setdefault((day, row["tenant_name"]), []).append(row)
         self.rows += 1
+        if self.rows % _WAITING == 0:
+            self._pack()
 
     def files(self) -> list[File]:
         """See `Part.files`."""
+        self._pack()
+        arrow, write = require_pyarrow("pyarrow"), require_pyarrow("pyarrow.parquet").write_table
         made: list[File] = []
-        for (day, tenant), file in self._files.items():
-            file.finish()
+        for (day, tenant), tables in self._packed.items():
+            path = self._scratch / f"{len(made)}.parquet"
+            write(arrow.concat_tables(tables), path, compression="zstd")
             folder = f"day={day}/tenant={tenant_folder(tenant)}"
-            made.append(File(f"{FOLDER}/{folder}/{self._name}.parquet", file.path))
+            made.append(File(f"{FOLDER}/{folder}/{self._name}.parquet", path))
         return made
 
     def close(self) -> None:
         """See `Part.close`."""
-        for file in self._files.values():
-            file.close()
 
-
-class _PartitionFile:
-    """Rows of one day and tenant. A file is open only while rows are written to it."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._rows: list[Mapping[str, Any]] = []
-        self._writer: Any = None
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        self._rows.append(row)
-        if len(self._rows) == _GROUP:
-            self._write()
-
-    def finish(self) -> None:
-        if self._rows:
-            self._write()
-        self.close()
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-    def _write(self) -> None:
-        if self._writer is None:
-            writer = require_pyarrow("pyarrow.parquet").ParquetWriter
-            self._writer = writer(self.path, schema(), compression="zstd")
-        table = require_pyarrow("pyarrow").Table
-        self._writer.write_table(table.from_pylist(self._rows, schema=schema()))
-        self._rows = []
+    def _pack(self) -> None:
+        for partition, rows in self._waiting.items():
+            table = self._table.from_pylist(rows, schema=schema())
+            self._packed.setdefault(partition, []).append(table)
+        self._waiting = {}
 
 
 def schema() -> Any:
