@@ -22,6 +22,7 @@ from inwit.console import (
     people,
     sign_in,
     sign_in_by_provider,
+    story_page,
 )
 from inwit.console.headers import Guarded
 from inwit.console.pages import HOME, ROOT, STATIC_FILES, asked_by_htmx
@@ -45,6 +46,7 @@ ROUTERS: Routers = (
     people.router,
     golden_page.router,
     audit.router,
+    story_page.router,
     export.router,
 )
 

@@ -47,6 +47,7 @@ class Act:
     actor: str | None
     case_id: str
     facts: dict[str, Any] | None
+    response: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ def _act(row: sa.Row[Any]) -> Act:
         actor=facts.get("actor"),
         case_id=facts.get("case") or "",
         facts=facts.get("facts") or {},
+        response=facts.get("response") or "",
     )
 
 
