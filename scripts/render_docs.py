@@ -14,6 +14,7 @@ from inwit import errors, telemetry
 from inwit.config import Settings
 from inwit.errors import InwitError, SetupError
 from inwit.evaluation import scorecard
+from inwit.ledger.exports.columns import COLUMNS
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -68,11 +69,25 @@ def problems() -> str:
     )
 
 
+def export_columns() -> str:
+    """docs/exports-columns.md."""
+    rows = [f"| `{column.name}` | {column.kind.value} | {column.words} |" for column in COLUMNS]
+    return _page(
+        "Columns of the Parquet export",
+        "Of every file of `inwit ledger export --form parquet` ([exports](exports.md)); `day` and "
+        "`tenant` stand in the names of the folders. Where an entry has nothing of a kind, its "
+        "column is null. The forms `otel` and `ocsf` are made of the same values.",
+        "| column | kind | meaning |\n|---|---|---|",
+        rows,
+    )
+
+
 # By their paths from docs/.
 PAGES = {
     "settings.md": settings,
     "metrics.md": metrics,
     "errors.md": problems,
+    "exports-columns.md": export_columns,
     "taxonomy.md": render_policy_docs.taxonomy,
     "decisions-table.md": decisions_table.page,
     "evaluation/scorecard.md": scorecard.rules,

@@ -22,38 +22,44 @@ from inwit.ledger.exports.statements import read_grounds
 from inwit.ledger.transaction import Transaction
 from inwit.logs import configure_logs
 
+_To = Annotated[str, typer.Option(help="A folder, or object storage: s3://BUCKET/PREFIX.")]
+_Forms = Annotated[
+    list[Form] | None, typer.Option(help="What to write; again for more.", show_default="jsonl")
+]
+_Since = Annotated[
+    datetime | None, typer.Option(help="Entries from then on (UTC); the export then ends.")
+]
+_Until = Annotated[
+    datetime | None, typer.Option(help="And before then (UTC); the export then ends.")
+]
+_Tenants = Annotated[
+    list[str] | None, typer.Option(help="Of this tenant; again for more.", show_default="all")
+]
+_Follow = Annotated[
+    bool, typer.Option("--follow", help="Go on as the ledger grows, until SIGTERM.")
+]
+_Rows = Annotated[int, typer.Option(min=1, help="Most entries in a part.")]
+_Every = Annotated[float, typer.Option(min=0, help="Minutes after which --follow closes a part.")]
+_Look = Annotated[float, typer.Option(min=0.05, help="Seconds between the looks of --follow.")]
+_Dsa = Annotated[Path | None, typer.Option(help="The ground of statements of reasons, as TOML.")]
+_Config = Annotated[
+    list[str] | None,
+    typer.Option(help="A setting of the object store, NAME=VALUE; again for more."),
+]
+
 
 def export(
-    to: Annotated[str, typer.Option(help="A folder, or object storage: s3://BUCKET/PREFIX.")],
-    form: Annotated[
-        list[Form] | None, typer.Option(help="What to write; again for more.", show_default="jsonl")
-    ] = None,
-    since: Annotated[
-        datetime | None, typer.Option(help="Entries from then on (UTC); the export then ends.")
-    ] = None,
-    until: Annotated[
-        datetime | None, typer.Option(help="And before then (UTC); the export then ends.")
-    ] = None,
-    tenant: Annotated[
-        list[str] | None, typer.Option(help="Of this tenant; again for more.", show_default="all")
-    ] = None,
-    going_on: Annotated[
-        bool, typer.Option("--follow", help="Go on as the ledger grows, until SIGTERM.")
-    ] = False,
-    rows: Annotated[int, typer.Option(min=1, help="Most entries in a part.")] = ROWS,
-    every: Annotated[
-        float, typer.Option(min=0, help="Minutes after which --follow closes a part.")
-    ] = 5.0,
-    look: Annotated[
-        float, typer.Option(min=0.05, help="Seconds between the looks of --follow.")
-    ] = 5.0,
-    dsa: Annotated[
-        Path | None, typer.Option(help="The ground of statements of reasons, as TOML.")
-    ] = None,
-    config: Annotated[
-        list[str] | None,
-        typer.Option(help="A setting of the object store, NAME=VALUE; again for more."),
-    ] = None,
+    to: _To,
+    form: _Forms = None,
+    since: _Since = None,
+    until: _Until = None,
+    tenant: _Tenants = None,
+    going_on: _Follow = False,
+    rows: _Rows = ROWS,
+    every: _Every = 5.0,
+    look: _Look = 5.0,
+    dsa: _Dsa = None,
+    config: _Config = None,
 ) -> None:
     """Export the log's entries, each one once. No content is ever in it.
 
