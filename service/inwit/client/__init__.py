@@ -9,6 +9,7 @@ from inwit.client.answers import (
     Checked,
     ClassifierVerdict,
     Escalation,
+    InclusionReceipt,
     InputVerdict,
     NotReleased,
     PolicyUsed,
@@ -23,6 +24,7 @@ from inwit.client.errors import (
     Conflict,
     FieldError,
     Forbidden,
+    Forked,
     Gone,
     InvalidRequest,
     InwitError,
@@ -38,6 +40,7 @@ from inwit.client.errors import (
 from inwit.client.events import Decision, Delta, Done, Event, Retract
 from inwit.client.gateway import AsyncInwit, Inwit
 from inwit.client.streams import AsyncStream, Stream
+from inwit.client.witness import Witness
 
 __all__ = [
     "Answer",
@@ -54,7 +57,9 @@ __all__ = [
     "Event",
     "FieldError",
     "Forbidden",
+    "Forked",
     "Gone",
+    "InclusionReceipt",
     "InputVerdict",
     "InvalidRequest",
     "Inwit",
@@ -76,4 +81,5 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "Usage",
+    "Witness",
 ]

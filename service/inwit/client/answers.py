@@ -102,6 +102,24 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class InclusionReceipt:
+    """The proof that an entry stands in the log. It was checked, but for the signature of
+    `checkpoint`. Store `json`: whoever has the log's key can check it without the gateway.
+
+    `entry` is the entry as text, `hash` its hash in hexadecimal, `index` its place from 0, `proof`
+    the hashes from it up to the root.
+    """
+
+    origin: str
+    entry: str = field(repr=False)
+    hash: str
+    index: int
+    proof: tuple[bytes, ...] = field(repr=False)
+    checkpoint: str = field(repr=False)
+    json: str = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Escalation:
     """A case that waits, or waited, for a person; `until` is an ISO time.
 

@@ -14,6 +14,7 @@ Message: TypeAlias = Mapping[str, Any]
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _RESPONSE_ID = re.compile(r"resp_[A-Za-z0-9_-]{1,128}")
+_ENTRY_ID = re.compile(r"ent_[A-Za-z0-9_-]{1,128}")
 _LONG_POLL_MARGIN_S = 15.0
 
 
@@ -113,6 +114,20 @@ class Calls:
         """`GET /v1/responses/{id}/events`."""
         path = f"/v1/responses/{checked_id(response_id)}/events"
         return self._call("GET", path, {"last-event-id": last_event_id})
+
+    def receipt(self, name: str) -> Call:
+        """`GET /v1/receipts/{id}`, of a response or an entry."""
+        if not _ENTRY_ID.fullmatch(name):
+            checked_id(name)
+        return self._call("GET", f"/v1/receipts/{name}", {})
+
+    def checkpoint(self) -> Call:
+        """`GET /v1/ledger/checkpoint`."""
+        return self._call("GET", "/v1/ledger/checkpoint", {})
+
+    def consistency(self, old: int, new: int) -> Call:
+        """`GET /v1/ledger/consistency`."""
+        return self._call("GET", f"/v1/ledger/consistency?old={old}&new={new}", {})
 
     def _call(
         self,

@@ -5,14 +5,17 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
 
-from inwit.client.calls import Call
-from inwit.client.errors import BadAnswer, InwitError, NotReached, from_problem
-from inwit.client.parsing import json_object
+from inwit.client.calls import Call, Calls
+from inwit.client.checkpoints import Checkpoint, read_note
+from inwit.client.errors import BadAnswer, Forked, InwitError, NotReached, from_problem, seconds
+from inwit.client.parsing import Fields, json_object
 from inwit.client.tries import Tries
+from inwit.client.witness import CHECKPOINT, PROOF_S, Question, Witness
 
 T = TypeVar("T")
 
@@ -31,25 +34,40 @@ class Reply:
     request_id: str
     replayed: bool
     raw: bytes = field(default=b"", repr=False)
+    retry_after: float | None = None
 
     @classmethod
     def of(cls, response: httpx.Response, call: Call, raw: bytes = b"") -> "Reply":
         """What the headers say, with the body."""
         replayed = response.headers.get("idempotent-replayed") == "true"
-        return cls(response.headers.get("x-request-id", call.request_id), replayed, raw)
+        request_id = response.headers.get("x-request-id", call.request_id)
+        return cls(request_id, replayed, raw, seconds(response.headers.get("retry-after")))
+
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint in the body, which is a signed note.
+
+        Raises:
+            BadAnswer: it is something else.
+        """
+        try:
+            return read_note(self.raw.decode(errors="surrogateescape"))
+        except BadAnswer as error:
+            error.request_id = self.request_id
+            raise
 
     def read(self, reader: Callable[[dict[str, Any]], T]) -> T:
         """What `reader` makes of the JSON object in the body.
 
         Raises:
             BadAnswer: there is none, or the reader cannot read it.
+            Forked: the reader is the witness, or asks it.
         """
         try:
             found = json_object(self.raw)
             if found is None:
                 raise BadAnswer("The gateway's answer is not a JSON object.")
             return reader(found)
-        except BadAnswer as error:
+        except (BadAnswer, Forked) as error:
             error.request_id = self.request_id
             raise
 
@@ -57,17 +75,38 @@ class Reply:
 class Connection:
     """A pool of connections that block. A pool that was given is not closed here."""
 
-    def __init__(self, http: httpx.Client | None) -> None:
+    def __init__(self, http: httpx.Client | None, calls: Calls, witness: Witness) -> None:
         self._http = http or httpx.Client(limits=_LIMITS)
         self._owned = http is None
+        self._calls, self._witness = calls, witness
 
     def fetch(self, call: Call, tries: Tries) -> Reply:
-        """Send and read, as often as `tries` allows.
+        """Send and read, as often as `tries` allows. Where a proof from the log is due, ask for it.
 
         Raises:
             InwitError: as its subclasses say.
         """
-        return _persist(self._fetch, call, tries)
+        reply = _persist(self._fetch, call, tries)
+        try:
+            for question in self._witness.due():
+                self.prove(question, tries.within(PROOF_S))
+        except Forked:
+            raise
+        except InwitError:
+            pass  # it is asked for again, some time after
+        return reply
+
+    def prove(self, question: Question, tries: Tries) -> None:
+        """Ask for a proof, and let the witness have it.
+
+        Raises:
+            Forked: it does not hold.
+            InwitError: it cannot be had.
+        """
+        call = self._calls.consistency(question.old.size, question.new.size)
+        reply = _persist(self._fetch, call, tries)
+        settle = partial(self._witness.settle, question)
+        reply.read(lambda found: settle(Fields(found)))
 
     def open(self, call: Call, tries: Tries) -> httpx.Response:
         """Send as often as `tries` allows; the answer's body is unread.
@@ -100,6 +139,11 @@ class Connection:
             )
             # No auth: neither the pool's nor one in .netrc replaces the key.
             response = self._http.send(request, auth=None, follow_redirects=False, stream=True)
+            try:
+                self._witness.observe(response.headers.get(CHECKPOINT))
+            except InwitError:
+                response.close()
+                raise
             if _is_answer(response):
                 return response
             raise _refusal(response, call, _read(response, tries))
@@ -108,13 +152,30 @@ class Connection:
 class AsyncConnection:
     """The same on asyncio."""
 
-    def __init__(self, http: httpx.AsyncClient | None) -> None:
+    def __init__(self, http: httpx.AsyncClient | None, calls: Calls, witness: Witness) -> None:
         self._http = http or httpx.AsyncClient(limits=_LIMITS)
         self._owned = http is None
+        self._calls, self._witness = calls, witness
 
     async def fetch(self, call: Call, tries: Tries) -> Reply:
         """See `Connection.fetch`."""
-        return await _persist_async(self._fetch, call, tries)
+        reply = await _persist_async(self._fetch, call, tries)
+        try:
+            for question in self._witness.due():
+                await self.prove(question, tries.within(PROOF_S))
+        except Forked:
+            raise
+        except InwitError:
+            pass  # it is asked for again, some time after
+        return reply
+
+    async def prove(self, question: Question, tries: Tries) -> None:
+        """See `Connection.prove`."""
+        call = self._calls.consistency(question.old.size, question.new.size)
+        reply = await _persist_async(self._fetch, call, tries)
+        settle = partial(self._witness.settle, question)
+        # In a thread, because it may write a file.
+        await asyncio.to_thread(reply.read, lambda found: settle(Fields(found)))
 
     async def open(self, call: Call, tries: Tries) -> httpx.Response:
         """See `Connection.open`."""
@@ -145,6 +206,11 @@ class AsyncConnection:
                 response = await self._http.send(
                     request, auth=None, follow_redirects=False, stream=True
                 )
+            try:
+                self._witness.observe(response.headers.get(CHECKPOINT))
+            except InwitError:
+                await response.aclose()
+                raise
             if _is_answer(response):
                 return response
             raise _refusal(response, call, await _read_async(response, tries))

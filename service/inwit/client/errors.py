@@ -5,6 +5,7 @@
     ├── TimedOut                   the call's `timeout` ran out
     ├── StreamBroken               a stream broke and could not be taken up again
     ├── BadAnswer                  what answered does not speak this contract
+    ├── Forked                     the ledger's log is not the one that was seen before
     ├── InvalidRequest             400, 405, 413, 422, 501: `errors` names the fields
     ├── Unauthorized 401 · Forbidden 403 · NotFound 404
     ├── Conflict                   409: the first request with this idempotency key is not done
@@ -103,6 +104,21 @@ class BadAnswer(InwitError):
     kind = "bad-answer"
 
 
+class Forked(InwitError):
+    """The ledger's log is not the one that it was: entries were changed, taken away or put aside.
+
+    `kept`: the checkpoint, a signed note, that was seen before. `shown`: the one that does not go
+    with it. Keep both: they are the evidence. It is never tried again.
+    """
+
+    kind = "ledger-forked"
+
+    def __init__(self, detail: str, *, kept: str, shown: str) -> None:
+        super().__init__(detail)
+        self.kept = kept
+        self.shown = shown
+
+
 class InvalidRequest(InwitError):
     """The request must be changed; `errors` names the fields."""
 
@@ -189,7 +205,7 @@ def from_problem(
     error.kind = _text(problem, "type").removeprefix(_URN) or f"http-{status}"
     error.request_id = _text(problem, "request_id") or request_id
     error.errors = tuple(_field_errors(problem))
-    error.retry_after = _seconds(retry_after)
+    error.retry_after = seconds(retry_after)
     error.problem = problem
     return error
 
@@ -214,6 +230,6 @@ def _field_errors(problem: Mapping[str, Any]) -> list[FieldError]:
     return found
 
 
-def _seconds(header: str | None) -> float | None:
+def seconds(header: str | None) -> float | None:
     """Retry-After in seconds; a date, which the gateway never sends, counts as none."""
     return float(header) if header and _SECONDS.fullmatch(header) else None

@@ -7,27 +7,36 @@ from typing import Any, Self, Unpack
 
 import httpx
 
-from inwit.client.answers import IN_PROGRESS, Answer, Checked
+from inwit.client.answers import IN_PROGRESS, Answer, Checked, InclusionReceipt
 from inwit.client.calls import Calls, CheckOptions, Message, RespondOptions
 from inwit.client.connection import AsyncConnection, Connection, Reply
 from inwit.client.errors import BadAnswer, InwitError
 from inwit.client.parsing import Fields
-from inwit.client.reading import read_answer, read_checked, read_error
+from inwit.client.reading import read_answer, read_checked, read_error, read_inclusion
 from inwit.client.streams import AsyncStream, Stream
 from inwit.client.tries import Tries
+from inwit.client.witness import Witness
 
 TIMEOUT_S = 120.0
 RETRIES = 2
 STALL_S = 30.0
+RECEIPT_S = 30.0
 
 
 class _Settings:
     """What both clients share; its repr never shows the API key."""
 
     def __init__(
-        self, base_url: str, api_key: str, timeout: float, retries: int, stall: float
+        self,
+        base_url: str,
+        api_key: str,
+        timeout: float,
+        retries: int,
+        stall: float,
+        witness: Witness | None,
     ) -> None:
         self._calls = Calls(base_url, api_key)
+        self.witness = Witness() if witness is None else witness
         if retries < 0 or stall <= 0:
             raise ValueError("retries must be 0 or more, and stall a number of seconds above 0")
         self._timeout, self._retries, self._stall = timeout, retries, stall
@@ -45,8 +54,9 @@ class Inwit(_Settings):
 
     `timeout`: seconds that a call may take in all, its retries included. `retries`: tries after the
     first. `stall`: seconds without a heartbeat after which a stream counts as broken. `http`: a
-    pool of your own (certificates, proxies); it is yours to close. Every method raises the errors
-    of docs/client.md.
+    pool of your own (certificates, proxies); it is yours to close. `witness`: one that is shared,
+    or that keeps a file; else there is one in memory. Every method raises the errors of
+    docs/client.md.
     """
 
     def __init__(
@@ -58,9 +68,10 @@ class Inwit(_Settings):
         retries: int = RETRIES,
         stall: float = STALL_S,
         http: httpx.Client | None = None,
+        witness: Witness | None = None,
     ) -> None:
-        super().__init__(base_url, api_key, timeout, retries, stall)
-        self._connection = Connection(http)
+        super().__init__(base_url, api_key, timeout, retries, stall, witness)
+        self._connection = Connection(http, self._calls, self.witness)
 
     def __enter__(self) -> Self:
         return self
@@ -154,6 +165,37 @@ class Inwit(_Settings):
                 return answer
             time.sleep(tries.pause())
 
+    def receipt(
+        self, response: Answer | Checked | str, *, wait: float = RECEIPT_S
+    ) -> InclusionReceipt:
+        """Prove that the entry which settled a response (or the entry of that id) is in the log:
+        checked, for you to store. It takes a moment, until a checkpoint covers it.
+
+        Raises:
+            TimedOut: none does, after `wait` seconds.
+            BadAnswer: what came proves nothing.
+        """
+        call, tries = self._calls.receipt(_id(response)), Tries(None, wait)
+        while True:
+            reply = self._connection.fetch(call, tries)
+            if (receipt := _receipt(reply, self.witness)) is not None:
+                return receipt
+            time.sleep(tries.pause(reply.retry_after))
+
+    def prove_log(self, *, timeout: float | None = None) -> None:
+        """Get the newest checkpoint, and the proof that the log has only grown to it. Calls do so
+        by themselves, but for streams: where you only stream, call this now and then.
+
+        Raises:
+            Forked: the proof does not hold.
+            NotFound: no checkpoint was signed yet.
+        """
+        tries = self._tries(timeout)
+        reply = self._connection.fetch(self._calls.checkpoint(), tries)
+        self.witness.observe_note(reply.checkpoint())
+        for question in self.witness.questions():
+            self._connection.prove(question, tries.again())
+
 
 class AsyncInwit(_Settings):
     """A gateway, for asyncio. See `Inwit`: the names and what they mean are the same."""
@@ -167,9 +209,10 @@ class AsyncInwit(_Settings):
         retries: int = RETRIES,
         stall: float = STALL_S,
         http: httpx.AsyncClient | None = None,
+        witness: Witness | None = None,
     ) -> None:
-        super().__init__(base_url, api_key, timeout, retries, stall)
-        self._connection = AsyncConnection(http)
+        super().__init__(base_url, api_key, timeout, retries, stall, witness)
+        self._connection = AsyncConnection(http, self._calls, self.witness)
 
     async def __aenter__(self) -> Self:
         return self
@@ -259,9 +302,43 @@ class AsyncInwit(_Settings):
                 return answer
             await asyncio.sleep(tries.pause())
 
+    async def receipt(
+        self, response: Answer | Checked | str, *, wait: float = RECEIPT_S
+    ) -> InclusionReceipt:
+        """See `Inwit.receipt`."""
+        call, tries = self._calls.receipt(_id(response)), Tries(None, wait)
+        while True:
+            reply = await self._connection.fetch(call, tries)
+            if (receipt := _receipt(reply, self.witness)) is not None:
+                return receipt
+            await asyncio.sleep(tries.pause(reply.retry_after))
 
-def _id(response: Answer | str) -> str:
-    return response.id if isinstance(response, Answer) else response
+    async def prove_log(
+        self,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  # of all its requests together
+    ) -> None:
+        """See `Inwit.prove_log`."""
+        tries = self._tries(timeout)
+        reply = await self._connection.fetch(self._calls.checkpoint(), tries)
+        self.witness.observe_note(reply.checkpoint())
+        for question in self.witness.questions():
+            await self._connection.prove(question, tries.again())
+
+
+def _id(response: Answer | Checked | str) -> str:
+    return response if isinstance(response, str) else response.id
+
+
+def _receipt(reply: Reply, witness: Witness) -> InclusionReceipt | None:
+    def read(found: dict[str, Any]) -> InclusionReceipt | None:
+        receipt = read_inclusion(found)
+        if receipt is None:
+            return None
+        witness.observe_note(receipt[1])
+        return receipt[0]
+
+    return reply.read(read)
 
 
 def _answer(reply: Reply) -> Answer:

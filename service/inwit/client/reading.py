@@ -1,5 +1,6 @@
 """Answers out of the gateway's JSON."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
@@ -10,6 +11,7 @@ from inwit.client.answers import (
     Checked,
     ClassifierVerdict,
     Escalation,
+    InclusionReceipt,
     InputVerdict,
     PolicyUsed,
     Receipt,
@@ -18,7 +20,8 @@ from inwit.client.answers import (
     ToolCall,
     Usage,
 )
-from inwit.client.errors import InwitError, ServerFailed, from_problem
+from inwit.client.checkpoints import Checkpoint, is_entry, leaf_hash, read_hashes, read_note
+from inwit.client.errors import BadAnswer, InwitError, ServerFailed, from_problem
 from inwit.client.parsing import Fields
 
 
@@ -178,6 +181,25 @@ def read_receipt(fields: Fields) -> Receipt:
         receipt.text("hash"),
         receipt.text("previous"),
     )
+
+
+def read_inclusion(data: object) -> tuple[InclusionReceipt, Checkpoint] | None:
+    """The receipt in a JSON object, and its checkpoint; None where no checkpoint covers it yet.
+
+    Raises:
+        BadAnswer: it is no receipt, or its proof does not hold.
+    """
+    fields = Fields(data)
+    if fields.data.get("status") == "pending":
+        return None
+    entry, index, note = fields.text("entry"), fields.number("index"), fields.text("checkpoint")
+    proof, checkpoint = read_hashes(fields.texts("proof")), read_note(note)
+    leaf = leaf_hash(entry.encode("utf-8", "replace"))
+    if not entry.isascii() or not is_entry(leaf, index, checkpoint, proof):
+        raise BadAnswer("The gateway's receipt does not prove that its entry is in the log.")
+    whole = json.dumps(fields.data)
+    origin = checkpoint.origin
+    return InclusionReceipt(origin, entry, leaf.hex(), index, proof, note, whole), checkpoint
 
 
 def read_escalation(fields: Fields) -> Escalation | None:

@@ -16,7 +16,15 @@ from inwit.client.connection import (
     refuse_compressed,
     translated,
 )
-from inwit.client.errors import BadAnswer, Gone, InwitError, NotReached, StreamBroken, TimedOut
+from inwit.client.errors import (
+    BadAnswer,
+    Forked,
+    Gone,
+    InwitError,
+    NotReached,
+    StreamBroken,
+    TimedOut,
+)
 from inwit.client.events import Decision, Event
 from inwit.client.transcript import Transcript
 from inwit.client.tries import Tries
@@ -176,7 +184,7 @@ class Stream(Reading):
         call = self._after_break(cause)
         try:
             self._adopt(self._connection.open(call, self._tries.again()))
-        except TimedOut:
+        except (TimedOut, Forked):
             raise
         except InwitError as error:
             raise _broken() from error
@@ -265,7 +273,7 @@ class AsyncStream(Reading):
         call = self._after_break(cause)
         try:
             await self._adopt(await self._connection.open(call, self._tries.again()))
-        except TimedOut:
+        except (TimedOut, Forked):
             raise
         except InwitError as error:
             raise _broken() from error

@@ -46,6 +46,10 @@ class Tries:
         """New tries within the same time, for another request of the same call."""
         return Tries(self._retries, self.remaining(), clock=self._clock, draw=self._draw)
 
+    def within(self, seconds: float) -> "Tries":
+        """One try within the same time, and within so many seconds of it."""
+        return Tries(0, min(seconds, self.remaining()), clock=self._clock, draw=self._draw)
+
     def wait_after(self, error: InwitError) -> float:
         """Seconds to wait before the next try.
 
@@ -70,9 +74,9 @@ class Tries:
         """Seconds that the gateway may be asked to wait, for one look at a held response."""
         return int(min(_POLL_S, self.remaining()))
 
-    def pause(self) -> float:
-        """Seconds between two looks."""
-        return min(_BETWEEN_POLLS_S, self.remaining())
+    def pause(self, asked: float | None = None) -> float:
+        """Seconds between two looks: at least what the gateway asked for."""
+        return min(max(_BETWEEN_POLLS_S, asked or 0), self.remaining())
 
     def _refuse_late(self, error: NotReached) -> None:
         try:
