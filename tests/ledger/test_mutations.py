@@ -1,5 +1,6 @@
 """Whatever is done to a log, the verifier finds it; and a log that nobody touched is intact."""
 
+import base64
 import os
 import shutil
 from collections.abc import Generator
@@ -11,7 +12,7 @@ import pytest
 
 from inwit.ledger import bundle, verify
 from tests.ledger.mutations import MUTATIONS, Evidence
-from tests.ledger.signed_world import SignedWorld, cut_to
+from tests.ledger.signed_world import SignedWorld, cut_to, notes_in
 
 TIMES = int(os.environ.get("LEDGER_MUTATIONS", "8"))  # of each kind
 
@@ -71,7 +72,7 @@ def test_what_nobody_touched_is_intact(
     monkeypatch.setattr(verify, "PART", width)  # files of other sizes, for roots across them
     monkeypatch.setattr(bundle, "_FILE", width)
     folder = whole.world.bundle(tmp_path / "bundle")
-    keys, kept = [verify.key_of(whole.world.vkey)], [verify.kept_note(whole.kept)]
+    keys, kept = [verify.key_of(whole.world.vkey)], verify.kept_notes(whole.kept)
 
     for processes in (1, 2):
         result = verify.verify_bundle(folder, keys, kept, processes)
@@ -99,6 +100,20 @@ def test_a_cut_tail_that_nobody_kept_a_checkpoint_of_is_not_found_and_that_is_to
 
     assert code == verify.INCOMPLETE
     assert "were not cut or replaced before anybody outside kept a checkpoint" in words
+
+
+def test_a_kept_checkpoint_has_many_forms(whole: Whole, tmp_path: Path) -> None:
+    header, folder = tmp_path / "header", tmp_path / "folder"
+    header.write_text(base64.b64encode(whole.kept.read_bytes()).decode() + "\n")
+    folder.mkdir()
+    for number, each in enumerate(notes_in(whole.folder)):
+        (folder / f"{number}.checkpoint").write_text(each["note"])
+    (tmp_path / "empty").mkdir()
+    key = ("--key", whole.world.vkey)
+
+    for form in (whole.kept, header, folder):
+        assert told(whole.folder, *key, "--previous", str(form))[0] == verify.INTACT
+    assert told(whole.folder, *key, "--previous", str(tmp_path / "empty"))[0] == verify.MISUSE
 
 
 def test_an_auditor_with_todays_key_alone_can_verify_all_of_it(whole: Whole) -> None:

@@ -104,7 +104,8 @@ def verify_ledger(
         ),
     ] = None,
     previous: Annotated[
-        list[Path] | None, typer.Option(help="A checkpoint that was kept; may be repeated.")
+        list[Path] | None,
+        typer.Option(help="A checkpoint that was kept, or a folder of them; may be repeated."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
@@ -114,7 +115,7 @@ def verify_ledger(
     missing, and 3 where it cannot be checked so (docs/verify.md).
     """
     try:
-        kept = [verify.kept_note(each) for each in previous or ()]
+        kept = [note for each in previous or () for note in verify.kept_notes(each)]
         if bundle is not None:
             found = verify.verify_bundle(bundle, _keys(key), kept)
             lines = []

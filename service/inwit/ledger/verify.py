@@ -4,7 +4,8 @@
     python3 verify.py receipt FILE --key KEY [--text FILE] [--json]
 
 KEY is the log's public key as its operator published it: NAME+ID+BASE64. FILE of --previous and of
---anchored is a checkpoint that you kept, or fetched from the place where it was anchored.
+--anchored is a checkpoint that you kept, or that an anchor has: the signed note, or the value of
+the header x-inwit-checkpoint, or a folder of files *.checkpoint.
 
 Exit codes: 0 intact, 1 tampered with, 2 incomplete or not anchored, 3 cannot be used so.
 
@@ -1480,7 +1481,10 @@ def words(result: Result) -> list[str]:
         root = result.newest.root.hex()[:16]
         lines.append(f"Newest checkpoint: {result.newest.size} entries, root {root}.")
     lines.append(f"Checkpoints: {result.checkpoints}, signatures checked: {result.signatures}.")
-    lines += [f"Vouched for by {each.words}." for each in result.anchors if each.known]
+    known = [each for each in result.anchors if each.known]
+    if known:
+        more = f" and {len(known) - 1} smaller ones" if known[1:] else ""
+        lines.append(f"Vouched for by {known[-1].words}{more}.")
     lines += [
         f"Said to be anchored: {each.words}, {each.size} entries."
         for each in result.anchors
@@ -1557,16 +1561,24 @@ def keys_of(texts: Iterable[str]) -> list[Key]:
         raise Misuse(f"--key: {error}") from error
 
 
-def kept_note(path: Path) -> Note:
-    """A checkpoint that was kept in a file.
+def kept_notes(path: Path) -> list[Note]:
+    """The checkpoint in a file, as it is or in base64 as a header has it; or all in a folder.
 
     Raises:
-        Misuse: it is none.
+        Misuse: there is none, or something that is none.
     """
+    if path.is_dir():
+        found = [kept_notes(each)[0] for each in sorted(path.glob("*.checkpoint"))]
+        if not found:
+            raise Misuse(f"{shown(str(path))} has no file *.checkpoint")
+        return found
+    text = _read(path)
     try:
-        return note_of(_read(path))
-    except Malformed as error:
-        raise Misuse(f"{shown(str(path))}: {error}") from error
+        if "\n" not in text.strip():
+            text = _decoded(text.strip()).decode()
+        return [note_of(text)]
+    except (Malformed, UnicodeDecodeError) as error:
+        raise Misuse(f"{shown(str(path))} is no checkpoint") from error
 
 
 def run(argv: list[str]) -> tuple[int, list[str]]:
@@ -1583,7 +1595,7 @@ def run(argv: list[str]) -> tuple[int, list[str]]:
         text = _read(asked.text, _LONGEST_LINE).encode() if asked.text else None
         receipt = Receipt(_read(asked.path, _LONGEST_LINE), keys, text)
         return receipt.code, [_dumped(receipt.as_json())] if asked.json else receipt.words()
-    kept = [kept_note(each) for each in [*asked.previous, *asked.anchored]]
+    kept = [note for path in [*asked.previous, *asked.anchored] for note in kept_notes(path)]
     result = verify_bundle(asked.path, keys, kept)
     return result.code, [_dumped(as_json(result))] if asked.json else words(result)
 
