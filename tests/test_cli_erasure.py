@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from inwit.cli import app
 from inwit.errors import Conflict, SetupError
-from inwit.ledger.content_keys import KeyFile
+from inwit.ledger.content_keys import KeyFile, KeyMissing
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.vault import Vault
 from tests.ledger.sealed import append_for
@@ -105,8 +105,10 @@ def test_a_key_that_is_lost_is_said(data_dir: Path) -> None:
 
     refused = run("erase", *ANN)
 
-    assert isinstance(refused.exception, SetupError)
+    assert isinstance(refused.exception, KeyMissing)
     assert "INWIT_CONTENT_KEY_FILE" in str(refused.exception)
+    assert run("show", "resp_1").exit_code == 0  # all but content is read
+    assert run("erase", "--response", "resp_1").exit_code == 0  # and can be erased, too
     assert not (data_dir / "content.key").exists()
 
 

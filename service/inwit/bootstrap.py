@@ -240,15 +240,16 @@ def ledger_url(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncGenerator[Database]:
-    """Open the ledger's database alone, as the command line does.
+async def open_database(settings: Settings, *, keys: bool = True) -> AsyncGenerator[Database]:
+    """Open the ledger's database alone; without `keys` also where its content's are not here.
 
     Raises:
         SetupError: the data folder or the database cannot be used.
     """
     if settings.database_url is None:
         prepare_data_dir(settings.data_dir)
-    database = Database(ledger_url(settings), vault=configured_vault(settings))
+    vault = configured_vault(settings)
+    database = Database(ledger_url(settings), vault=vault, needs_keys=keys)
     await database.open(migrate=settings.migrate)
     try:
         yield database

@@ -139,8 +139,10 @@ async def test_without_keys_all_but_content_is_read(tmp_path: Path) -> None:
     bare = Database(sqlite_url(tmp_path))
     await bare.open()
     try:
+        (story,) = await bare.read(lambda each: stories(each, "resp_1"))
+        assert (story.contents, story.shut) == ({}, True)
         with pytest.raises(KeyMissing):
-            await contents(bare, "resp_1")
+            await StoredResponses(bare).about("acme", "resp_1")
         with pytest.raises(LedgerError):  # and nothing is written in the clear beside it
             await append_for(bare, "ann", "resp_2")
     finally:

@@ -58,7 +58,9 @@ async def test_sqlite_is_copied_while_it_is_written(tmp_path: Path) -> None:
     for response in before:
         code, text = await asyncio.to_thread(story, restored, response)
         assert code == 0, text
-    # The gateway starts on the copy, and goes on where the copy ends.
+    # The gateway starts on the copy with its keys, and goes on where the copy ends.
+    for name in ("content.key", "ledger.key"):
+        (restored / name).write_bytes((data / name).read_bytes())
     async with (
         FakeServer().running() as server,
         serving(restored, server) as (_gateway, client),

@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -129,6 +129,17 @@ def _small(found: Capabilities | None) -> str:
     return "The embedded model is for trying Inwit out: its judgement is near chance."
 
 
+def _in_the_clear(gateway: Gateway) -> Iterator[str]:
+    """Where the texts of conversations can be read by who should not need to."""
+    if gateway.settings.trace_content:
+        yield "Spans carry the texts of conversations (INWIT_TRACE_CONTENT)."
+    if gateway.database.vault is None:
+        yield (
+            "Content stands in the ledger in the clear: set INWIT_CONTENT_KEY_FILE "
+            "(docs/forgetting.md)."
+        )
+
+
 def warnings_of(gateway: Gateway) -> list[str]:
     """What the one who runs this gateway should know: also logged at start."""
     warnings: list[str] = []
@@ -156,9 +167,7 @@ def warnings_of(gateway: Gateway) -> list[str]:
         )
     if gateway.limiter.local:
         warnings.append("Rate limits count this gateway alone: Redis is lost.")
-    if gateway.settings.trace_content:
-        warnings.append("Spans carry the texts of conversations (INWIT_TRACE_CONTENT).")
-    warnings += gateway.escalation.warnings()
+    warnings += [*_in_the_clear(gateway), *gateway.escalation.warnings()]
     found = gateway.capabilities()
     if found is not None and not found.logprobs:
         warnings.append("The model server gives no log-probabilities, so nothing can be reviewed.")

@@ -24,11 +24,11 @@ def with_ledger(work: Callable[[Database], Awaitable[T]]) -> T:
 
 
 def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
-    """Open the database the settings name, work, and close it."""
+    """Open the database the settings name, work, and close it. Content needs its keys, no more."""
     settings = load_settings()
 
     async def run() -> T:
-        async with open_database(settings) as database:
+        async with open_database(settings, keys=False) as database:
             return await work(database)
 
     return asyncio.run(run())

@@ -49,13 +49,20 @@ class Database:
     """One engine, one writing thread and a few reading ones. Open it with `open`, then `close`.
 
     Nothing waits longer for the database than `timeout_s` seconds. Content is sealed where there
-    is a `vault`, which every connection has with it.
+    is a `vault`, which every connection has with it. Where its keys are not those of this database
+    it is not opened; without `needs_keys` it is, and all but content can be read.
     """
 
     def __init__(
-        self, url: str, *, timeout_s: int = _TIMEOUT_S, vault: Vault | None = None
+        self,
+        url: str,
+        *,
+        timeout_s: int = _TIMEOUT_S,
+        vault: Vault | None = None,
+        needs_keys: bool = True,
     ) -> None:
         self.vault = vault
+        self._needs_keys = needs_keys
         self._engine = _engine(url, timeout_s, vault)
         self._writing = self._engine.execution_options(inwit_writes=True)
         if self._engine.dialect.name == "sqlite":
@@ -96,7 +103,9 @@ class Database:
         return found
 
     async def _open_vault(self) -> None:
-        """With keys, whether they are this database's; without, nothing of a sealed one opens."""
+        """Whether the keys are this database's. Without, what is sealed stays shut, and no content
+        is written in the clear beside it.
+        """
         vault = self.vault or Vault(NoKeys())
         try:
             await self.read(vault.check)
@@ -105,7 +114,7 @@ class Database:
                 await self.write(vault.prepare)
                 await self.read(vault.check)
         except KeyMissing:
-            if self.vault is not None:
+            if self.vault is not None and self._needs_keys:
                 raise
             for engine in (self._engine, self._writing):
                 engine.update_execution_options(**{OPTION: vault})

@@ -115,13 +115,13 @@ class Retention:
             kept.entries += await self._prune(rule)
         if (kept.responses or kept.entries) and not self._dry_run:
             await self._database.scrub()
-            log.info("retention", responses=kept.responses, entries=kept.entries)
         return kept
 
     async def _forever(self) -> None:
         while True:
             try:
-                await self.look()
+                kept = await self.look()
+                log.info("retention", responses=kept.responses, entries=kept.entries)
             except InwitError as error:
                 log.warning("retention_failed", error=type(error).__name__)
             except Exception:  # whatever it is, the next look begins anew

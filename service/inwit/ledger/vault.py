@@ -14,12 +14,10 @@ import hashlib
 import hmac
 import json
 import os
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -27,11 +25,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from inwit.ledger.content_keys import NONCE_BYTES, KeyHolder, sealed, unsealed
+from inwit.ledger.kept import Kept
 from inwit.ledger.tables import CONTENTS, DATA_KEYS, ENTRIES, SUBJECTS
 
 log = structlog.get_logger()
-
-T = TypeVar("T")
 
 OPTION = "inwit_vault"  # of an engine: the vault of what is read and written over it
 SALT_BYTES = 32
@@ -92,8 +89,8 @@ class Vault:
 
     def __init__(self, holder: KeyHolder) -> None:
         self.holder = holder
-        self._subject_keys = _Kept[AESGCM](_CACHED)
-        self._data_keys = _Kept[AESGCM](_CACHED)
+        self._subject_keys = Kept[AESGCM](_CACHED)
+        self._data_keys = Kept[AESGCM](_CACHED)
         self._index: bytes | None = None
 
     def seal(
@@ -117,16 +114,19 @@ class Vault:
         }
         data, known = self._found(connection, list(owners), set(subjects.values()))
         made: list[dict[str, Any]] = []
+        people: list[dict[str, Any]] = []
         for name in owners.keys() - data.keys():
             subject = self._whose(connection, owners[name], subjects[name], known)
             if subject not in known:
-                known[subject] = self._new_subject(connection, subject, owners[name].tenant, now)
+                known[subject], row = self._new_subject(subject, owners[name].tenant, now)
+                people.append(row)
             key = AESGCM.generate_key(_KEY_BITS)
             wrapped = sealed(known[subject], key, name.encode())
             data[name] = AESGCM(key)
             made.append({"response_id": name, "subject": subject, "wrapped": wrapped})
-        if made:
-            connection.execute(sa.insert(DATA_KEYS), made)
+        for insert, rows in ((_INSERT_SUBJECTS, people), (_INSERT_KEYS, made)):
+            if rows:
+                connection.execute(insert, rows)
         return data
 
     def keys_of(self, connection: sa.Connection, names: Iterable[str]) -> dict[str, AESGCM | None]:
@@ -204,7 +204,8 @@ class Vault:
         asked = sorted(subjects)
         for start in range(0, max(len(names), len(asked), 1), _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
-            for row in connection.execute(_lookup(names[some], asked[some])):
+            wanted = {"names": names[some], "subjects": asked[some]}
+            for row in connection.execute(_LOOKUP, wanted):
                 if row.id is not None:
                     known[row.id] = self.subject_key(row)
                 if row.name is not None:
@@ -225,12 +226,11 @@ class Vault:
             return None
 
     def _new_subject(
-        self, connection: sa.Connection, subject: str, tenant: str, now: datetime
-    ) -> AESGCM:
+        self, subject: str, tenant: str, now: datetime
+    ) -> tuple[AESGCM, dict[str, Any]]:
         raw = AESGCM.generate_key(_KEY_BITS)
         row = _subject_row(self.holder, subject, raw, tenant, now)
-        connection.execute(sa.insert(SUBJECTS), row)
-        return self._subject_keys.put((subject, row["wrapped"]), AESGCM(raw))
+        return self._subject_keys.put((subject, row["wrapped"]), AESGCM(raw)), row
 
     def _whose(
         self,
@@ -351,44 +351,21 @@ def _aad(sequence: int, kind: str) -> bytes:
     return f"{sequence}/{kind}".encode()
 
 
-def _lookup(
-    names: Sequence[str], subjects: Sequence[str]
-) -> sa.CompoundSelect[Any, Any, Any, Any, Any]:
+def _lookup() -> sa.CompoundSelect[Any, Any, Any, Any, Any]:
     """Data keys with their subjects' keys, and more subjects, in one question."""
     data, subject = DATA_KEYS.c, SUBJECTS.c
     both = sa.outerjoin(DATA_KEYS, SUBJECTS, data.subject == subject.id)
     key = (subject.id, subject.wrapped, subject.master)
     of_names = sa.select(data.response_id.label("name"), data.wrapped.label("data"), *key)
     nobody = (sa.cast(sa.null(), sa.String(40)), sa.cast(sa.null(), sa.LargeBinary))
+    names: sa.BindParameter[str] = sa.bindparam("names", expanding=True)
+    subjects: sa.BindParameter[str] = sa.bindparam("subjects", expanding=True)
     return sa.union_all(
         of_names.select_from(both).where(data.response_id.in_(names)),
         sa.select(*nobody, *key).where(subject.id.in_(subjects)),
     )
 
 
-class _Kept(Generic[T]):
-    """The last so many values, by what they were made from. Threads share it."""
-
-    def __init__(self, most: int) -> None:
-        self._values: OrderedDict[tuple[str, Any], T] = OrderedDict()
-        self._most = most
-        self._lock = Lock()
-
-    def get(self, place: tuple[str, Any]) -> T | None:
-        with self._lock:
-            found = self._values.get(place)
-            if found is not None:
-                self._values.move_to_end(place)
-            return found
-
-    def put(self, place: tuple[str, Any], value: T) -> T:
-        with self._lock:
-            self._values[place] = value
-            self._values.move_to_end(place)
-            if len(self._values) > self._most:
-                self._values.popitem(last=False)
-        return value
-
-    def clear(self) -> None:
-        with self._lock:
-            self._values.clear()
+# Made once: every commit asks and inserts.
+_LOOKUP = _lookup()
+_INSERT_SUBJECTS, _INSERT_KEYS = sa.insert(SUBJECTS), sa.insert(DATA_KEYS)

@@ -1,13 +1,9 @@
 """Which master keys seal the content, as the settings say it."""
 
-import structlog
-
 from inwit.config import Settings
 from inwit.errors import SetupError
 from inwit.ledger.content_keys import FILE, KeyFile, KeyHolder, KeyLines
 from inwit.ledger.vault import Vault
-
-log = structlog.get_logger()
 
 
 def configured_vault(settings: Settings) -> Vault | None:
@@ -20,13 +16,7 @@ def configured_vault(settings: Settings) -> Vault | None:
         SetupError: the keys cannot be read, or are no keys.
     """
     holder = key_holder(settings)
-    if holder is None:
-        log.warning(
-            "content_not_sealed",
-            remedy="set INWIT_CONTENT_KEY_FILE or INWIT_CONTENT_KEY, the same on every gateway",
-        )
-        return None
-    return Vault(holder)
+    return None if holder is None else Vault(holder)
 
 
 def key_holder(settings: Settings) -> KeyHolder | None:
