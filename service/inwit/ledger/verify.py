@@ -30,7 +30,7 @@ import sys
 from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from datetime import datetime, timezone
 from functools import lru_cache
 from heapq import merge
@@ -1002,9 +1002,12 @@ def verify_bundle(
     result.origin, result.newest = bundle.origin, bundle.newest
     claims = kept_ones(kept)
     result.anchors = bundle.anchored() + [Anchor(each.where, each.size, True) for each in claims]
-    with Workers(processes or _cores(folder)) as workers:
-        _walk(bundle, result, claims, workers)
-        _check_signatures(bundle, result, keys, claims, workers)
+    try:
+        with Workers(processes or _cores(folder)) as workers:
+            _walk(bundle, result, claims, workers)
+            _check_signatures(bundle, result, keys, claims, workers)
+    except BrokenExecutor as error:
+        raise Misuse("a process that read the entries was ended by the system") from error
     _check_openings(bundle, result)
     result.log.account_for_pruned()
     if result.log.size != bundle.size:
@@ -1051,7 +1054,11 @@ class Workers:
     """Processes that read parts, or this one alone."""
 
     def __init__(self, count: int) -> None:
-        self._pool: Executor | None = ProcessPoolExecutor(count) if count > 1 else None
+        self._pool: Executor | None = None
+        try:
+            self._pool = ProcessPoolExecutor(count) if count > 1 else None
+        except (ImportError, NotImplementedError, OSError):  # where a system has no semaphores
+            count = 1
         self.ahead = 2 * count if count > 1 else 1
 
     def __enter__(self) -> Workers:
@@ -1480,7 +1487,9 @@ def words(result: Result) -> list[str]:
     if result.newest:
         root = result.newest.root.hex()[:16]
         lines.append(f"Newest checkpoint: {result.newest.size} entries, root {root}.")
-    lines.append(f"Checkpoints: {result.checkpoints}, signatures checked: {result.signatures}.")
+    told = f"Checkpoints: {result.checkpoints}, signatures checked: {result.signatures}"
+    rest = result.checkpoints - result.signatures
+    lines.append(f"{told}{'; the roots of all were compared' if rest > 0 else ''}.")
     known = [each for each in result.anchors if each.known]
     if known:
         more = f" and {len(known) - 1} smaller ones" if known[1:] else ""
