@@ -16,6 +16,16 @@ KEY = SigningKey("log.example", bytes(range(32)))
 
 
 @dataclass
+class Clock:
+    """One that goes when the test says so."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
 class Log:
     """A log whose entries from `fork` on are other ones where its name is another."""
 

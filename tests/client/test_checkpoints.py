@@ -54,7 +54,7 @@ def test_more_signatures_and_more_lines_are_the_same_checkpoint() -> None:
         NOTE.replace("\n17\n", "\n017\n"),
         NOTE.replace("\n17\n", "\n-17\n"),
         NOTE.replace("\n17\n", "\n+17\n"),
-        NOTE.replace("\n17\n", "\n١٧\n"),
+        NOTE.replace("\n17\n", "\n\N{FULLWIDTH DIGIT ONE}7\n"),
         NOTE.replace("\n17\n", "\n0\n"),
         NOTE.replace("\n17\n", f"\n{10**19}\n"),
         NOTE.replace("log.example\n", "\n", 1),

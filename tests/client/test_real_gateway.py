@@ -1,11 +1,25 @@
 """The client in front of this gateway itself: what one says, the other understands."""
 
+from datetime import UTC, datetime
+
 import pytest
 
-from inwit.client import AsyncInwit, Checked, Forbidden, InvalidRequest, NotFound, Retract
+from inwit.client import (
+    AsyncInwit,
+    Checked,
+    Forbidden,
+    Forked,
+    InvalidRequest,
+    NotFound,
+    Retract,
+    Witness,
+)
+from inwit.ledger.proofs import Signed
+from inwit.ledger.sequencer import Sequencer
 from inwit.policy.policy import Policy
 from inwit.types import KeyRole
 from tests.client.conftest import ASK
+from tests.client.logs import KEY, Log
 from tests.conftest import Caller, MakeCaller
 from tests.fakes import FakeClassifiers, FakeLedger, FakeModel, risk_of
 from tests.fakes_policies import compiled
@@ -125,3 +139,38 @@ async def test_an_answer_is_a_turn_of_the_next_request(make_caller: MakeCaller) 
         "The moon does it.",
         "Why?",
     ]
+
+
+async def sign(caller: Caller) -> str:
+    """Sign a checkpoint over all that is there, and give its note."""
+    newest = await Sequencer(caller.database, [KEY], 60, caller.gateway.head.take).work()
+    assert newest is not None
+    return newest.note
+
+
+async def test_its_callers_are_witnesses(make_caller: MakeCaller) -> None:
+    caller = await make_caller()
+    inwit = AsyncInwit(
+        "http://inwit", api_key=caller.key, http=caller.http, witness=Witness(every=0)
+    )
+    with pytest.raises(NotFound):
+        await inwit.prove_log()
+    answer = await inwit.respond(ASK)
+    assert inwit.witness.newest is None
+    for _ in range(3):
+        note = await sign(caller)
+        await inwit.respond(ASK)
+        assert inwit.witness.newest == note
+
+    receipt = await inwit.receipt(answer)
+    assert receipt.hash == answer.receipt.hash
+    assert receipt.index == answer.receipt.sequence - 1
+    note = await sign(caller)
+    await inwit.prove_log()
+    assert inwit.witness.newest == note != receipt.checkpoint
+
+    size = int(note.split("\n")[1])
+    caller.gateway.head.take(Signed(size, Log("wrong").note(size), datetime.now(UTC)))
+    with pytest.raises(Forked) as raised:
+        await inwit.respond(ASK)
+    assert raised.value.kept == note

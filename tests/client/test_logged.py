@@ -1,0 +1,117 @@
+"""What a caller asks of the log itself: its receipts, and that it only grew."""
+
+import json
+from typing import Any
+
+import pytest
+
+from inwit.client import BadAnswer, Forked, NotFound, TimedOut
+from tests.client.conftest import ASK, Client
+from tests.client.logs import Log
+from tests.client.server import (
+    ID,
+    FakeGateway,
+    answer,
+    refuses,
+    replies,
+    sends,
+)
+
+RIGHT, WRONG = Log(), Log("wrong")
+
+
+async def test_a_log_is_proven_when_asked(gateway: FakeGateway, client: Client) -> None:
+    one, two, three = (sends(RIGHT.note(size).encode()) for size in (17, 40, 60))
+    gateway.script = [refuses(404, "not-found"), one, two, RIGHT.proves, three, refuses(404)]
+
+    with pytest.raises(NotFound):
+        await client.ask("prove_log")
+    await client.ask("prove_log")
+    assert client.inwit.witness.newest == RIGHT.note(17)
+    await client.ask("prove_log")
+    assert client.inwit.witness.newest == RIGHT.note(40)
+    with pytest.raises(NotFound):
+        await client.ask("prove_log")
+
+    assert {each.path for each in gateway.seen[:3]} == {"/v1/ledger/checkpoint"}
+
+
+async def test_a_log_that_cannot_be_proven_when_asked(gateway: FakeGateway, client: Client) -> None:
+    gateway.script = [sends(RIGHT.note(17).encode()), sends(WRONG.note(50).encode()), RIGHT.proves]
+    gateway.script += [sends(b"\xff")]
+    await client.ask("prove_log")
+
+    with pytest.raises(Forked):
+        await client.ask("prove_log")
+    with pytest.raises(BadAnswer):
+        await client.ask("prove_log")
+
+
+@pytest.mark.parametrize("name", [ID, "ent_1"])
+async def test_a_receipt_is_waited_for_and_checked(
+    gateway: FakeGateway, client: Client, name: str
+) -> None:
+    pending = replies({"status": "pending"}, 202, retry_after="0")
+    gateway.script = [pending, refuses(503, retry_after="0"), replies(RIGHT.receipt(16, 40))]
+
+    receipt = await client.ask("receipt", name)
+
+    assert [each.path for each in gateway.seen] == [f"/v1/receipts/{name}"] * 3
+    assert (receipt.origin, receipt.index) == ("log.example", 16)
+    assert receipt.entry == RIGHT.entry(16).decode()
+    assert receipt.hash == RIGHT.leaves[16].hex()
+    assert json.loads(receipt.json) == RIGHT.receipt(16, 40)
+    assert receipt.checkpoint == client.inwit.witness.newest == RIGHT.note(40)
+
+
+async def test_a_receipt_of_an_answer(gateway: FakeGateway, client: Client) -> None:
+    gateway.script = [replies(answer()), replies(RIGHT.receipt(0, 1))]
+
+    receipt = await client.ask("receipt", await client.ask("respond", ASK))
+
+    assert gateway.seen[1].path == f"/v1/receipts/{ID}"
+    assert receipt.proof == ()
+
+
+async def test_a_receipt_is_not_waited_for_longer_than_asked(
+    gateway: FakeGateway, client: Client
+) -> None:
+    gateway.script = [replies({"status": "pending"}, 202, retry_after="60")] * 2
+
+    with pytest.raises(TimedOut):
+        await client.ask("receipt", ID, wait=0.3)
+    assert len(gateway.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"entry": "right 17"},
+        {"entry": "right 16é"},
+        {"entry": "\ud800"},
+        {"index": 17},
+        {"index": 40},
+        {"proof": []},
+        {"proof": ["x"]},
+        {"checkpoint": RIGHT.note(41)},
+        {"checkpoint": ""},
+        {"checkpoint": None},
+    ],
+)
+async def test_a_receipt_that_proves_nothing_is_a_bad_answer(
+    gateway: FakeGateway, client: Client, changes: dict[str, Any]
+) -> None:
+    gateway.script = [replies(RIGHT.receipt(16, 40) | changes)]
+
+    with pytest.raises(BadAnswer):
+        await client.ask("receipt", ID)
+
+
+async def test_a_receipt_from_a_forked_log(gateway: FakeGateway, client: Client) -> None:
+    gateway.script = [RIGHT.answers(40), replies(WRONG.receipt(16, 40))]
+    await client.ask("respond", ASK)
+
+    with pytest.raises(Forked) as raised:
+        await client.ask("receipt", ID)
+
+    assert raised.value.request_id

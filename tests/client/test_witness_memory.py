@@ -1,0 +1,194 @@
+"""What a witness remembers, asks and keeps in its file; without a gateway."""
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from inwit.client import Forked, Witness
+from inwit.client.checkpoints import read_header, read_note
+from inwit.client.parsing import Fields
+from tests.client.logs import Clock, Log
+
+RIGHT, WRONG, FORKED = Log(), Log("wrong"), Log("wrong", fork=20)
+
+
+def settle(witness: Witness, log: Log) -> None:
+    """Answer all that the witness asks."""
+    for question in witness.questions():
+        witness.settle(question, Fields(log.proof(question.old.size, question.new.size)))
+
+
+def test_questions_are_asked_once_a_minute() -> None:
+    clock = Clock()
+    witness = Witness(clock=clock)
+    witness.observe(RIGHT.header(1))
+    asked: list[float] = []
+    for size in range(2, 150):
+        clock.now += 1
+        witness.observe(RIGHT.header(size))
+        if witness.due():
+            asked.append(clock.now)
+            settle(witness, RIGHT)
+
+    assert asked == [1, 61, 121]
+
+
+def test_how_long_it_is_that_nothing_was_proven() -> None:
+    clock = Clock()
+    witness = Witness(clock=clock)
+    for size in (17, 18, 19):
+        clock.now += 10
+        witness.observe(RIGHT.header(size))
+
+    assert witness.unproven_s == 10
+    settle(witness, RIGHT)
+    assert witness.unproven_s == 0
+
+
+def test_sizes_are_remembered_whether_they_were_proven_or_not() -> None:
+    witness = Witness()
+    for size in (10, 30, 25, 40):
+        witness.observe(RIGHT.header(size))
+
+    for size in (10, 25, 30, 40):
+        with pytest.raises(Forked) as raised:
+            witness.observe(WRONG.header(size))
+        assert read_note(raised.value.kept).size == read_note(raised.value.shown).size == size
+
+
+def test_of_many_sizes_the_last_ones_are_remembered() -> None:
+    witness = Witness()
+    for size in range(1, 200):
+        witness.observe(RIGHT.header(size))
+        settle(witness, RIGHT)
+
+    with pytest.raises(Forked):
+        witness.observe(WRONG.header(199 - 127))
+    witness.observe(WRONG.header(1))  # forgotten, so it counts as one that lags
+    with pytest.raises(Forked):
+        settle(witness, RIGHT)
+
+
+def test_two_halves_of_a_log_are_told_apart_whichever_is_asked() -> None:
+    """Both have 20 entries in common, so that each proof holds; together they cannot."""
+    for first, second in ((RIGHT, FORKED), (FORKED, RIGHT)):
+        witness = Witness(every=0)
+        witness.observe(RIGHT.header(20))
+        witness.observe(first.header(30))
+        settle(witness, first)
+        witness.observe(second.header(35))
+        with pytest.raises(Forked):
+            settle(witness, second)
+
+
+def test_only_what_is_proven_is_kept(tmp_path: Path) -> None:
+    witness = Witness(tmp_path / "checkpoint")
+    witness.observe(RIGHT.header(17))
+    witness.observe(RIGHT.header(40))
+
+    assert (tmp_path / "checkpoint").read_text() == RIGHT.note(17)
+
+
+def test_processes_that_share_a_file_are_one_witness(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint"
+    one, other = Witness(file), Witness(file)
+    one.observe(RIGHT.header(17))
+    one.observe(RIGHT.header(40))
+    settle(one, RIGHT)
+    other.observe(RIGHT.header(30))
+
+    assert file.read_text() == RIGHT.note(40), "the newer one stays"
+    settle(other, RIGHT)
+    assert other.newest == RIGHT.note(40)
+    with pytest.raises(Forked):
+        Witness(file).observe(WRONG.header(40))
+
+
+def test_a_process_sees_by_the_file_that_another_saw_a_fork(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint"
+    witness = Witness(file)
+    witness.observe(RIGHT.header(3))
+    file.write_text(WRONG.note(20))
+    witness.observe(RIGHT.header(20))
+
+    with pytest.raises(Forked) as raised:
+        settle(witness, RIGHT)
+
+    assert (raised.value.kept, raised.value.shown) == (RIGHT.note(20), WRONG.note(20))
+
+
+@pytest.mark.parametrize("held", [b"", b"\xff", b"PRIVATE+KEY+a", RIGHT.note(17).encode()[:-1]])
+def test_a_file_that_holds_something_else_is_refused(tmp_path: Path, held: bytes) -> None:
+    file = tmp_path / "checkpoint"
+    file.write_bytes(held)
+
+    with pytest.raises(ValueError, match="something else"):
+        Witness(file)
+
+    assert file.read_bytes() == held
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no folder"):
+        Witness(tmp_path / "missing" / "checkpoint")
+
+
+@pytest.mark.parametrize("every", [-1, float("nan")])
+def test_every_is_a_number_of_seconds(every: float) -> None:
+    with pytest.raises(ValueError, match="every"):
+        Witness(every=every)
+
+
+def test_a_file_that_cannot_be_written_fails_no_call(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    witness = Witness(folder / "checkpoint")
+    witness.observe(RIGHT.header(17))
+    (folder / "checkpoint").unlink()
+    folder.rmdir()
+    folder.write_text("in the way")
+    caplog.set_level(logging.WARNING)
+
+    witness.observe(RIGHT.header(40))
+    settle(witness, RIGHT)
+
+    assert witness.newest == RIGHT.note(40)
+    assert "could not be kept" in caplog.text
+
+
+def test_threads_share_a_witness(tmp_path: Path) -> None:
+    file, asked, lock = tmp_path / "checkpoint", list[str](), threading.Lock()
+    headers = [RIGHT.header(size) for size in range(1, 121)]
+    proofs = {(a, b): RIGHT.proof(a, b) for b in range(1, 121) for a in (*range(1, b, 7), b - 1)}
+    witness = Witness(file, every=0)
+
+    def look(at: int) -> None:
+        witness.observe(headers[at])
+        for question in witness.due():
+            sizes = (question.old.size, question.new.size)
+            with lock:
+                asked.append(str(sizes))
+            witness.settle(question, Fields(proofs.get(sizes) or RIGHT.proof(*sizes)))
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(look, list(range(120)) * 3))
+    settle(witness, RIGHT)
+
+    assert asked
+    assert witness.newest == RIGHT.note(120)
+    assert file.read_text() == RIGHT.note(120)
+    with pytest.raises(Forked):
+        witness.observe(WRONG.header(120))
+
+
+def test_a_witness_shows_what_it_has() -> None:
+    witness = Witness()
+    assert repr(witness) == "Witness(nothing yet)"
+    witness.observe(RIGHT.header(17))
+    assert repr(witness) == "Witness(log.example 17)"
+    assert read_header(RIGHT.header(17)).note not in repr(witness)
