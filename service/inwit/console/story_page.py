@@ -108,7 +108,7 @@ def _add_showing(routes: APIRouter, parts: ConsoleParts) -> None:
             request,
             "story.html",
             story=found,
-            entries=[(each, _heading(each), _pairs(each)) for each in found.entries],
+            entries=[(each, _heading(each), _pairs(each, found.case)) for each in found.entries],
             broken=sum(each.standing is Standing.BROKEN for each in found.entries),
             unsigned=found.checkpoint is not None and not found.signed,
             begun="accepted" in found.types,
@@ -140,9 +140,10 @@ def _heading(entry: Told) -> tuple[str, str]:
     return _shown(entry_words.title(entry.facts)), _shown(entry_words.who(entry.facts))
 
 
-def _pairs(entry: Told) -> list[Pair]:
+def _pairs(entry: Told, case: str) -> list[Pair]:
+    """What else it says; the case is told once, at the head of the page."""
     pairs = entry_words.told(entry.facts) if entry.facts is not None else []
-    return [(_shown(name), _shown(value)) for name, value in pairs]
+    return [(_shown(name), _shown(value)) for name, value in pairs if value != case]
 
 
 def _shown(text: str) -> str:

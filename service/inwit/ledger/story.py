@@ -27,7 +27,7 @@ from inwit.ledger.verify import included
 
 _ENTRY, _CASE = ENTRIES.c, ESCALATIONS.c
 _NAMES_POLICY = ("accepted", "decision", "check", "cut", "failed")
-_GONE = "no longer kept"
+KEPT, GONE = "kept", "no longer kept"
 
 Row = sa.Row[Any]
 
@@ -45,7 +45,7 @@ class Told:
     """One entry. `facts` are None where its bytes were pruned, or changed after they were written.
 
     `proof` are the hashes from it to the root of the story's checkpoint, None where there are
-    none. `contents` says of each piece that it committed to whether it is kept.
+    none. `contents` are the kinds of content that it committed to, by what became of them.
     """
 
     sequence: int
@@ -55,7 +55,7 @@ class Told:
     facts: Mapping[str, Any] | None
     proof: tuple[bytes, ...] | None
     standing: Standing
-    contents: Mapping[str, str]
+    contents: Mapping[str, Sequence[str]]
 
     @property
     def pruned(self) -> bool:
@@ -271,10 +271,15 @@ def _kept(connection: sa.Connection, rows: Iterable[Row]) -> dict[int, set[str]]
     return found
 
 
-def _contents(facts: Mapping[str, Any] | None, kept: set[str], fate: Fate | None) -> dict[str, str]:
-    gone = fate.value if fate else _GONE
+def _contents(
+    facts: Mapping[str, Any] | None, kept: set[str], fate: Fate | None
+) -> dict[str, list[str]]:
+    gone = fate.value if fate else GONE
     committed: Mapping[str, Any] = (facts or {}).get("commitments") or {}
-    return {kind: "kept" if kind in kept else gone for kind in committed}
+    found: dict[str, list[str]] = {}
+    for kind in committed:
+        found.setdefault(KEPT if kind in kept else gone, []).append(kind)
+    return found
 
 
 def _keys(connection: sa.Connection, checkpoint: Signed | None) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 // the signed note of a checkpoint as C2SP has it. What the server says of them counts for nothing
 // here; only the bytes that it sent are taken, and what the reader gives.
 
-const data = JSON.parse(document.getElementById("proof-data").textContent);
+const data = JSON.parse(document.getElementById("proof-data").dataset.given);
 const subtle = globalThis.crypto?.subtle;
 
 const EMPTY = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="; // the root of a tree without leaves
@@ -28,12 +28,16 @@ function joined(...parts) {
   return all;
 }
 
+// Base64 in the one form that stands for these bytes.
 function decoded(text) {
+  let raw = null;
   try {
-    return Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+    raw = atob(text);
   } catch {
-    throw new Unfit("it holds something that is not base64");
+    // said below
   }
+  if (raw === null || btoa(raw) !== text) throw new Unfit("it holds something that is not base64");
+  return Uint8Array.from(raw, (each) => each.charCodeAt(0));
 }
 
 const sha256 = async (bytes) => new Uint8Array(await subtle.digest("SHA-256", bytes));
@@ -166,7 +170,8 @@ async function checkpointOf(keys, own) {
 // Whether the log goes on from what the reader kept; `size` is how far that reaches.
 async function keptOf(text, keys, log) {
   if (!text) return { size: 0 };
-  const kept = noteOf(`${text.trim()}\n`);
+  const whole = text.includes("\n") ? text : new TextDecoder().decode(decoded(text)); // a header's is in base64
+  const kept = noteOf(`${whole.trim()}\n`);
   const name = `Your checkpoint over ${kept.size} entries`;
   const failed = (why) => ({ size: 0, why, line: ["bad", `${name} does not hold: ${why}.`] });
   if (!log) return failed("there is no checkpoint here to compare it with");
@@ -247,9 +252,9 @@ const visible = (text) => text.replace(/[^ -~]/gu, (each) => `\\u{${each.codePoi
 function summed(standings, lines) {
   const count = (look) => standings.filter((each) => each[0] === look).length;
   const all = `${standings.length} ${standings.length === 1 ? "entry" : "entries"} here`;
-  const parts = [`Checked in this browser: ${count("good")} of ${all} in the log`];
+  const parts = [`Checked in this browser: ${count("good")} of ${all} ${count("good") === 1 ? "is" : "are"} in the log`];
   if (count("warn")) parts.push(`${count("warn")} not yet covered`);
-  if (count("bad")) parts.push(`${count("bad")} that ${count("bad") === 1 ? "does" : "do"} not hold`);
+  if (count("bad")) parts.push(`${count("bad")} ${count("bad") === 1 ? "does" : "do"} not hold`);
   const looks = [...standings.map((each) => each[0]), ...lines.map((each) => each[0])];
   const worst = ["bad", "warn"].find((each) => looks.includes(each)) || "good";
   const list = element("ul", "", ...lines.map(([look, words]) => element("li", "", `${LOOKS[look]} ${words}`)));
@@ -273,8 +278,18 @@ async function fit(name, what, work) {
     if (!(error instanceof Unfit)) throw error;
     field(name, `This is not a ${what}: ${error.message}.`);
     shown(name).focus();
+    unchecked();
     return null;
   }
+}
+
+// Nothing that an earlier check found is left standing beside what cannot be checked.
+function unchecked() {
+  const standings = data.entries.map(() => ["warn", "not checked", "what you gave cannot be read"]);
+  data.entries.forEach((each, at) => told(each, standings[at]));
+  const said = shown("proof-said");
+  said.className = "notice warn";
+  said.replaceChildren(element("p", "", element("strong", "", "Not checked: what you gave cannot be read.")));
 }
 
 async function check() {
@@ -292,7 +307,7 @@ async function check() {
 function unable(words) {
   const said = shown("proof-said");
   said.className = "notice warn";
-  said.prepend(element("p", "", element("strong", "", `Not checked in this browser: ${words}.`)));
+  said.prepend(element("p", "", element("strong", "", `Not checked in this browser: ${words}. `)));
 }
 
 async function begin() {
