@@ -33,6 +33,7 @@ class Log:
     fork: int = 0
     key: SigningKey = KEY
     leaves: list[bytes] = field(default_factory=list[bytes])
+    roots: dict[int, bytes] = field(default_factory=dict[int, bytes])
 
     def entry(self, index: int) -> bytes:
         """The bytes of an entry."""
@@ -40,10 +41,7 @@ class Log:
 
     def note(self, size: int, keys: Sequence[SigningKey] = ()) -> str:
         """The checkpoint over the first entries."""
-        tree = Tree()
-        for leaf in self._first(size):
-            tree.append(leaf)
-        return signed_note(Checkpoint(self.key.name, size, tree.root()), keys or [self.key])
+        return signed_note(Checkpoint(self.key.name, size, self._root(size)), keys or [self.key])
 
     def header(self, size: int) -> str:
         """The same as answers carry it."""
@@ -75,6 +73,14 @@ class Log:
         assert request.path == "/v1/ledger/consistency"
         old, new = int(request.query["old"]), int(request.query["new"])
         return web.json_response(self.proof(old, new))
+
+    def _root(self, size: int) -> bytes:
+        if size not in self.roots:
+            tree = Tree()
+            for leaf in self._first(size):
+                tree.append(leaf)
+            self.roots[size] = tree.root()
+        return self.roots[size]
 
     def _first(self, size: int) -> list[bytes]:
         for index in range(len(self.leaves), size):

@@ -1,6 +1,7 @@
 """The client in front of this gateway itself: what one says, the other understands."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from inwit.client import (
     Retract,
     Witness,
 )
+from inwit.ledger import verify
 from inwit.ledger.proofs import Signed
 from inwit.ledger.sequencer import Sequencer
 from inwit.policy.policy import Policy
@@ -148,7 +150,7 @@ async def sign(caller: Caller) -> str:
     return newest.note
 
 
-async def test_its_callers_are_witnesses(make_caller: MakeCaller) -> None:
+async def test_its_callers_are_witnesses(make_caller: MakeCaller, tmp_path: Path) -> None:
     caller = await make_caller()
     inwit = AsyncInwit(
         "http://inwit", api_key=caller.key, http=caller.http, witness=Witness(every=0)
@@ -165,6 +167,8 @@ async def test_its_callers_are_witnesses(make_caller: MakeCaller) -> None:
     receipt = await inwit.receipt(answer)
     assert receipt.hash == answer.receipt.hash
     assert receipt.index == answer.receipt.sequence - 1
+    (tmp_path / "receipt.json").write_text(receipt.json)
+    assert verify.main(["receipt", str(tmp_path / "receipt.json"), "--key", KEY.vkey]) == 0
     note = await sign(caller)
     await inwit.prove_log()
     assert inwit.witness.newest == note != receipt.checkpoint

@@ -187,6 +187,7 @@ def sends_proof(**changes: Any) -> Handler:
         sends_proof(old=16),
         sends_proof(proof=["x"]),
         sends_proof(proof=7),
+        sends_proof(proof=None),
         sends_proof(new="40"),
         breaks,
     ],

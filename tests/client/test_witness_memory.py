@@ -192,3 +192,42 @@ def test_a_witness_shows_what_it_has() -> None:
     witness.observe(RIGHT.header(17))
     assert repr(witness) == "Witness(log.example 17)"
     assert read_header(RIGHT.header(17)).note not in repr(witness)
+
+
+def test_an_answer_that_comes_late_takes_nothing_back() -> None:
+    """Two threads ask at once; the one that asked about less is told last."""
+    witness = Witness()
+    witness.observe(RIGHT.header(17))
+    witness.observe(RIGHT.header(40))
+    (late,) = witness.questions()
+    witness.observe(RIGHT.header(50))
+    settle(witness, RIGHT)
+
+    witness.settle(late, Fields(RIGHT.proof(17, 40)))
+
+    assert witness.newest == RIGHT.note(50)
+
+
+def test_what_was_shown_while_a_larger_one_was_proven_is_asked_about() -> None:
+    witness = Witness()
+    witness.observe(RIGHT.header(17))
+    witness.observe(RIGHT.header(40))
+    (larger,) = witness.questions()
+    witness.observe(WRONG.header(30))
+    witness.settle(larger, Fields(RIGHT.proof(17, 40)))
+
+    assert (witness.newest, witness.unproven_s) == (RIGHT.note(40), 0)
+    with pytest.raises(Forked) as raised:
+        settle(witness, RIGHT)
+    assert (raised.value.kept, raised.value.shown) == (RIGHT.note(40), WRONG.note(30))
+
+
+def test_a_file_that_can_be_read_and_not_replaced_fails_no_call(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    witness = Witness(tmp_path / ("x" * 250))  # the name beside it is too long
+    witness.observe(RIGHT.header(17))
+
+    assert witness.newest == RIGHT.note(17)
+    assert "could not be kept" in caplog.text
+    assert list(tmp_path.iterdir()) == []

@@ -156,8 +156,8 @@ class Witness:
         """
         sizes = (answer.number("old"), answer.number("new"))
         proof = read_hashes(answer.texts("proof"))
-        if sizes != (question.old.size, question.new.size):
-            raise BadAnswer("The gateway's proof is for other sizes than it was asked for.")
+        if sizes != (question.old.size, question.new.size) or answer.data.get("proof") is None:
+            raise BadAnswer("The gateway's answer is not the proof that it was asked for.")
         holds = only_grew(question.old, question.new, proof)
         with self._lock:
             proven = self._conclude(question, holds)
