@@ -207,10 +207,11 @@ async def test_a_caller_that_goes_half_way(tmp_path: Path, server: GatedServer, 
 
         await server.cancelled.wait()
         assert (await gateway.logged("cut_short"))["response"] == name
-        *windows, cut = await gateway.entries(name)
+        accepted, *windows, cut = await gateway.entries(name)
         assert await gateway.metric("inwit_in_flight") == 0
         assert await gateway.metric('inwit_streams_total{end="caller_gone"}') == 1
 
+    assert accepted["type"] == "accepted"
     assert [window["type"] for window in windows] == ["window"] * len(windows)
     assert (cut["type"], cut["reason"]) == ("cut", "caller_gone")
     released = cut["content"]["released"]["text"]
