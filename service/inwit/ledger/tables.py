@@ -28,6 +28,12 @@ METADATA = MetaData(
 
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
+
+def _partial(name: str, *columns: str, where: str) -> Index:
+    """An index of some of the rows. A query must say the same words to use it."""
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
 # `body` holds the exact bytes that `hash` was taken over; the other columns repeat parts of it
 # for look-up only. `hash` is the leaf hash of RFC 9162: the tree grows over these rows, the leaf
 # of sequence 1 first. A pruned entry keeps its hash and its place; its body is empty.
@@ -59,6 +65,8 @@ CONTENTS = Table(
     Column("salt", LargeBinary(32), nullable=False),
     Column("content", LargeBinary, nullable=False),
     Column("nonce", LargeBinary(12), nullable=True),
+    # What older versions wrote in the clear: it gets fewer, and is asked for at every erasure.
+    _partial("ix_contents_plain", "sequence", where="nonce IS NULL"),
 )
 
 # Whose content it is: an end user of a tenant by a keyed digest, or the tenant's own where a
@@ -166,11 +174,6 @@ IDEMPOTENCY = Table(
     Column("lease_until", DateTime(timezone=True), nullable=False),
     Column("expires", DateTime(timezone=True), nullable=False, index=True),
 )
-
-
-def _partial(name: str, *columns: str, where: str) -> Index:
-    """An index of some of the rows. A query must say the same words to use it."""
-    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 
 _IS_QUEUED = "closed IS NULL AND expected IS NULL"  # open, and not golden

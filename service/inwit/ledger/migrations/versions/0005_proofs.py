@@ -16,6 +16,10 @@ def upgrade() -> None:
     """Make the tables; content that is there stays as it is, without a nonce."""
     with op.batch_alter_table("contents") as batch:
         batch.add_column(sa.Column("nonce", sa.LargeBinary(12), nullable=True))
+    plain = sa.text("nonce IS NULL")
+    op.create_index(
+        "ix_contents_plain", "contents", ["sequence"], sqlite_where=plain, postgresql_where=plain
+    )
     _make_keys()
     _make_holds()
     _make_tree()
@@ -84,5 +88,6 @@ def downgrade() -> None:
     """Remove them. Content that is sealed can then be opened by nobody: its keys are gone."""
     for table in ("anchored", "checkpoints", "nodes", "legal_holds", "data_keys", "subjects"):
         op.drop_table(table)
+    op.drop_index("ix_contents_plain", "contents")
     with op.batch_alter_table("contents") as batch:
         batch.drop_column("nonce")
