@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from inwit.decisions import AnyRecord, Receipt, Record
+from inwit.decisions import AcceptedRecord, AnyRecord, FailedRecord, Receipt, Record
 from inwit.errors import (
     ConversationTooLong,
     LedgerError,
@@ -218,11 +218,15 @@ class FakeClassifiers:
 
 @dataclass
 class FakeLedger:
-    """The pipeline's `Ledger`, in memory; `error` is raised, `hang` never confirms."""
+    """The pipeline's `Ledger`, in memory; `error` is raised, `hang` never confirms.
+
+    `ends` are what requests that were accepted, or that failed, left; `entries` is all else.
+    """
 
     error: LedgerError | None = None
     hang: bool = False
     entries: list[AnyRecord] = field(default_factory=list[AnyRecord])
+    ends: list[AnyRecord] = field(default_factory=list[AnyRecord])
     released: list[Claim] = field(default_factory=list[Claim])
 
     @property
@@ -235,7 +239,8 @@ class FakeLedger:
             await asyncio.Event().wait()
         if self.error is not None:
             raise self.error
-        self.entries.append(record)
+        ends = isinstance(record, AcceptedRecord | FailedRecord)
+        (self.ends if ends else self.entries).append(record)
         return Receipt(len(self.entries), f"ent_{len(self.entries)}", "aa" * 32, "00" * 32)
 
     def release(self, claim: Claim) -> None:

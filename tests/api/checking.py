@@ -81,6 +81,6 @@ class Forgetful(FakeLedger):
     """A ledger that cannot take candidates with LOST in them."""
 
     async def append(self, record: Any) -> Any:
-        if b"LOST" in record.contents["candidate"]:
+        if b"LOST" in record.contents.get("candidate", b""):
             raise LedgerError("The ledger is away.", retry_after=2)
         return await super().append(record)

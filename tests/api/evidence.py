@@ -10,9 +10,11 @@ from tests.conftest import Caller
 
 
 async def entry(caller: Caller, body: dict[str, Any]) -> Story:
-    """The one entry about a response, in a chain that holds."""
-    (story,) = await caller.database.read(lambda db: read.stories(db, body["id"]))
-    assert (await caller.database.read(verify_database)).breaks == ()
+    """The one entry about a response after its acceptance, in a ledger that holds together."""
+    accepted, story = await caller.database.read(lambda db: read.stories(db, body["id"]))
+    assert accepted.facts["type"] == "accepted"
+    found = await caller.database.read(verify_database)
+    assert (found.breaks, found.gaps) == ((), ())
     return story
 
 

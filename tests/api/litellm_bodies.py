@@ -57,11 +57,12 @@ async def guard(caller: Caller, body: dict[str, Any], **headers: str) -> httpx.R
 
 
 async def records(caller: Caller) -> list[Any]:
-    """Every entry with its content, in a chain that holds."""
+    """The entry of each check with its content, in a ledger that holds together."""
 
     def look(db: sa.Connection) -> list[Any]:
-        ids = db.execute(sa.select(ENTRIES.c.response_id).order_by(ENTRIES.c.sequence)).scalars()
-        return [read.stories(db, each)[0] for each in ids]
+        query = sa.select(ENTRIES.c.response_id).filter_by(type="check")
+        ids = db.execute(query.order_by(ENTRIES.c.sequence)).scalars()
+        return [read.stories(db, each)[-1] for each in ids]
 
     assert (await caller.database.read(verify_database)).breaks == ()
     return await caller.database.read(look)

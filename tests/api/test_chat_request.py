@@ -65,7 +65,7 @@ async def test_who_asked_and_what_for_is_recorded(make_caller: MakeCaller) -> No
         def stories(db: Any, name: str = name) -> Any:
             return read.stories(db, name)
 
-        (story,) = await caller.database.read(stories)
+        _, story = await caller.database.read(stories)
         requests.append(story.contents["request"])
     assert (requests[0]["end_user"], requests[0]["metadata"]) == ("u-1", {"product": "desk"})
     assert (requests[1]["end_user"], requests[1]["conversation_id"]) == ("u-2", "c-1")

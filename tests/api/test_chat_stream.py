@@ -168,8 +168,11 @@ async def test_what_was_flagged_after_text_had_left_is_withdrawn(make_caller: Ma
 async def test_a_rewrite_of_what_has_left_comes_as_its_replacement(
     make_caller: MakeCaller,
 ) -> None:
-    model = FakeModel(TEXT, answers=[PASS, FAIL, PASS], rewrites=["The tides follow the moon."])
-    caller = await make_caller(model, policies=(policy("windowed", on_harm="rewrite"),))
+    model = FakeModel(
+        TEXT, turns=40, answers=[PASS, FAIL, PASS], rewrites=["The tides follow the moon."]
+    )
+    rewriting = policy("windowed", on_harm="rewrite")
+    caller = await make_caller(model, ledger=FakeLedger(), policies=(rewriting,))
 
     reader = Reader().take((await chat(caller, stream=True)).text)
 

@@ -42,7 +42,7 @@ async def test_an_end_user_is_forgotten(make_caller: MakeCaller) -> None:
     assert done == (200, {"status": "erased", **found})
     answers = [await caller.http.get(f"/v1/responses/{each}") for each in ids]
     assert [each.status_code for each in answers] == [410, 410, 200]
-    assert answers[0].json()["detail"] == "The content of this response is erased on request."
+    assert answers[0].json()["detail"] == "The content of this response was erased on request."
     (act,) = await acts(caller.database, ActKind.ERASED)
     assert act["actor"].startswith("key_")
     assert act["facts"]["reason"] == "DPO-12"

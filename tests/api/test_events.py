@@ -37,7 +37,7 @@ async def rest(caller: Caller, name: str, last: str | None = None) -> httpx.Resp
 async def keep(caller: Caller, ledger: FakeLedger) -> None:
     """Put into the real ledger what the fake one was told."""
     await caller.background.idle()
-    for record in ledger.entries:
+    for record in (*ledger.ends, *ledger.entries):
         await caller.gateway.ledger.append(record)
 
 

@@ -49,8 +49,10 @@ async def test_the_ledger_holds_the_decision_and_the_content_apart_from_it(
 
     body = (await caller.respond()).json()
 
-    stories = await caller.database.read(lambda db: read.stories(db, body["id"]))
-    (story,) = stories
+    accepted, story = await caller.database.read(lambda db: read.stories(db, body["id"]))
+    assert (accepted.facts["type"], accepted.facts["asked"]) == ("accepted", "response")
+    assert (accepted.contents, accepted.facts["sequence"]) == ({}, story.facts["sequence"] - 1)
+    assert story.facts["outcome"] == "released"
     assert story.hash == body["receipt"]["hash"]
     assert story.facts["policy"] == body["policy"]
     assert story.facts["action"] == "allow"

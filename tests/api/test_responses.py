@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from structlog.testing import capture_logs
 
 from inwit.decisions import CutReason, CutRecord, Origin, WindowRecord
+from inwit.errors import Conflict
 from inwit.ledger.chain import entry_body, entry_facts, leaf_hash
 from inwit.ledger.tables import ENTRIES
 from inwit.policy.policy import Policy
@@ -289,8 +290,9 @@ async def test_a_decision_counts_also_where_its_stream_broke_at_the_very_commit(
 ) -> None:
     caller = await make_caller()
     contents = {"released": b'{"text":"The moon.","tool_calls":[]}'}
-    for record in (replace(RECORD, origin=STREAMED, contents=contents), cut(STREAMED, "The ")):
-        await caller.gateway.ledger.append(record)
+    await caller.gateway.ledger.append(replace(RECORD, origin=STREAMED, contents=contents))
+    with pytest.raises(Conflict):
+        await caller.gateway.ledger.append(cut(STREAMED, "The "))
 
     assert (await get(caller, ID)).json()["output"]["content"] == "The moon."
 

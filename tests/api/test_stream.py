@@ -109,9 +109,9 @@ async def test_a_flagged_window_ends_the_generation_at_once(make_caller: MakeCal
 
 
 async def test_a_rewrite_replaces_what_has_left(make_caller: MakeCaller) -> None:
-    model = FakeModel(TEXT, answers=[PASS, FAIL, PASS], rewrites=["The tides follow the moon."])
+    model = slow(TEXT, answers=[PASS, FAIL, PASS], rewrites=["The tides follow the moon."])
     rewriting = policy("windowed", on_harm="rewrite")
-    caller = await make_caller(model, policies=(rewriting,))
+    caller = await make_caller(model, ledger=FakeLedger(), policies=(rewriting,))
 
     events = events_in((await caller.respond(STREAM)).text)
 
@@ -123,9 +123,9 @@ async def test_a_rewrite_replaces_what_has_left(make_caller: MakeCaller) -> None
 
 
 async def test_what_a_person_is_to_see_is_held(make_caller: MakeCaller) -> None:
-    model = FakeModel(TEXT, answers=[PASS], answer=FAIL)
+    model = slow(TEXT, answers=[PASS], answer=FAIL)
     escalating = policy("windowed", on_harm="escalate")
-    caller = await make_caller(model, policies=(escalating,))
+    caller = await make_caller(model, ledger=FakeLedger(), policies=(escalating,))
 
     reader = Reader().take(events_in((await caller.respond(STREAM)).text))
 
@@ -138,7 +138,7 @@ async def test_what_a_person_is_to_see_is_held(make_caller: MakeCaller) -> None:
 @pytest.mark.parametrize("mode", ["windowed", "audit_only"])
 async def test_what_was_sent_is_in_the_ledger_first(make_caller: MakeCaller, mode: str) -> None:
     ledger = FakeLedger()
-    caller = await make_caller(FakeModel(TEXT), ledger=ledger, policies=(policy(mode),))
+    caller = await make_caller(slow(TEXT), ledger=ledger, policies=(policy(mode),))
 
     events = events_in((await caller.respond(STREAM)).text)
 
@@ -258,7 +258,7 @@ async def test_private_data_is_masked_as_in_the_json_answer(
     ],
 )
 async def test_streams_are_counted(make_caller: MakeCaller, mode: str, series: str) -> None:
-    caller = await make_caller(FakeModel(TEXT), policies=(policy(mode),))
+    caller = await make_caller(slow(TEXT), ledger=FakeLedger(), policies=(policy(mode),))
     counted = await counting(caller, series)
 
     await caller.respond(STREAM)

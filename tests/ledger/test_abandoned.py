@@ -58,7 +58,7 @@ async def test_a_request_ends_once_and_only_where_it_was_accepted(
     async with store.running():
         await store.append(AcceptedRecord(ORIGIN, NOW, Asked.RESPONSE))
         await store.append(RECORD)
-        for name in ("resp_1", "resp_never"):
+        for name in ("resp_1", "resp_never")[: 1 if ending == "cut" else 2]:
             with pytest.raises(Conflict, match="not open"):
                 await store.append(end(name))
 

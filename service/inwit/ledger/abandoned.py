@@ -12,14 +12,13 @@ import structlog
 from inwit.decisions import FailedRecord, Origin
 from inwit.errors import Conflict, InwitError
 from inwit.ledger.database import Database
-from inwit.ledger.store import LedgerStore
+from inwit.ledger.store import ENDS, LedgerStore
 from inwit.ledger.stored import origin_of
 from inwit.ledger.tables import ENTRIES
 
 log = structlog.get_logger()
 
 REASON = "abandoned"
-ENDS = ("decision", "check", "cut", "failed")
 
 _EVERY_S = 60.0
 _MOST = 500
