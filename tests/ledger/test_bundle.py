@@ -58,7 +58,7 @@ def test_a_stranger_verifies_it_with_what_lies_in_it(world: SignedWorld, tmp_pat
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("INTACT")
-    assert "Erased on request: 1 times, 2 responses." in done.stdout
+    assert "Erased on request: 1 erasures, 2 responses." in done.stdout
     assert as_json.returncode == verify.INCOMPLETE
     assert json.loads(as_json.stdout)["open"]["count"] == 3
     assert alone("verify.py", folder=folder).returncode == verify.MISUSE

@@ -118,7 +118,7 @@ def verify_ledger(
         kept = [note for each in previous or () for note in verify.kept_notes(each)]
         if bundle is not None:
             found = verify.verify_bundle(bundle, _keys(key), kept)
-            lines = []
+            lines, content = [], {}
         else:
             keys = verify.keys_of(key) if key else _own_keys()
             checked = with_ledger(
@@ -127,10 +127,12 @@ def verify_ledger(
                 )
             )
             found, lines = checked.result, _of_database(checked, signed=bool(keys))
+            content = {"opened": checked.opened, "sealed": checked.sealed}
     except (verify.Misuse, InwitError) as error:
         typer.echo(f"inwit: {error}", err=True)
         raise SystemExit(verify.MISUSE) from error
     told = verify.as_json(found)
+    told["content"] |= content
     typer.echo(json.dumps(told, indent=1) if as_json else "\n".join([*verify.words(found), *lines]))
     raise SystemExit(found.code)
 

@@ -1521,7 +1521,7 @@ def _kept_and_gone(result: Result) -> list[str]:
         missing = log.commitments - result.openings
         lines.append(f"Content: {result.openings} pieces fit, {missing} are not here.")
     if log.erasures:
-        told = f"{log.erasures} times, {log.erased_responses} responses"
+        told = f"{log.erasures} erasures, {log.erased_responses} responses"
         lines.append(f"Erased on request: {told}. The entries stand, and their proofs hold.")
     if log.pruned_entries:
         told = f"{log.pruned_entries} entries, of which the hash is left"
