@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 import typer
 
-from inwit.bootstrap import ledger_url, prepare_data_dir
 from inwit.checkpointing import ledger_key_file
 from inwit.cli.database import with_ledger
 from inwit.cli.ledger_story import print_story, seen
@@ -22,8 +21,10 @@ from inwit.ledger.content_keys import KeyMissing
 from inwit.ledger.database import Database
 from inwit.ledger.notes import read_keys
 from inwit.ledger.schema import Schema
+from inwit.ledger.sealing import Fate, fate_of
 from inwit.ledger.transaction import Transaction
 from inwit.ledger.verify_database import Verification, verify_database
+from inwit.ledger_setup import ledger_url, prepare_data_dir
 
 _MIGRATION_S = 3600
 
@@ -40,15 +41,19 @@ def show_response(
 ) -> None:
     """Print one response's whole story: its entries, who did what, and whether it is proven."""
 
-    def look(connection: sa.Connection) -> tuple[list[read.Story], int]:
-        newest = proofs.newest(connection)
-        return read.stories(connection, response_id), newest.size if newest else 0
+    def look(connection: sa.Connection) -> tuple[list[read.Story], int, Fate | None]:
+        newest, fate = proofs.newest(connection), fate_of(connection, response_id)
+        return read.stories(connection, response_id), newest.size if newest else 0, fate
 
-    stories, covered = with_ledger(lambda database: database.read(look))
+    stories, covered, fate = with_ledger(lambda database: database.read(look))
     if not stories:
         raise SystemExit(f"The ledger holds nothing about {seen(response_id)}.")
     if not as_json:
         print_story(stories, covered, content=content)
+        if fate is not None:
+            typer.echo(f"Content: {fate.value}.")
+        elif any(story.shut for story in stories):
+            typer.echo("Content: sealed by a key that is not here.")
         return
     for story in stories:
         shown = {**story.facts, "hash": story.hash}
