@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import pytest
 
-from inwit.bootstrap import prepare_data_dir
 from inwit.clients.embedded import model, redis
 from inwit.errors import SetupError
+from inwit.ledger_setup import prepare_data_dir
 
 
 class _Usage(NamedTuple):

@@ -14,12 +14,13 @@ import uvloop
 from scripts.demo.closed import History
 from scripts.demo.records import MODEL, TENANT, open_drafts
 
-from inwit.bootstrap import Gateway, prepare_data_dir
+from inwit.bootstrap import Gateway
 from inwit.cases import Reviewer, Role
 from inwit.config import load_settings
 from inwit.console.account_rows import OPERATOR
 from inwit.console.accounts import Accounts
 from inwit.console.passwords import Passwords
+from inwit.ledger_setup import prepare_data_dir
 from inwit.logs import configure_logs
 from inwit.policy.policy import Policy
 from inwit.serve import serve

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -36,11 +35,11 @@ from inwit.health import LOOK_S, Health
 from inwit.labels import Dependency
 from inwit.languages import warm_up
 from inwit.ledger.abandoned import Abandoned
-from inwit.ledger.database import Database, sqlite_url
+from inwit.ledger.database import Database
 from inwit.ledger.responses import StoredResponses
 from inwit.ledger.retention import Retention
 from inwit.ledger.store import LedgerStore
-from inwit.ledger.vault_settings import configured_vault
+from inwit.ledger_setup import open_database
 from inwit.miss_rate.watch import MissRates
 from inwit.pipeline.admission import Limits
 from inwit.pipeline.background import Background
@@ -60,7 +59,6 @@ from inwit.reload import PolicyReloader
 
 log = structlog.get_logger()
 
-_FREE_BYTES = 200 * 2**20
 _SPARE_S = 5.0
 # For the first look: an embedded model works out its first tokens on a machine that may be busy.
 _EMBEDDED_LOOK_S = 60.0
@@ -123,15 +121,14 @@ async def open_gateway(
         ledger = await _run(stack, LedgerStore(database))
         health = await _open_health(stack, settings, client, redis, database)
         await stack.enter_async_context(reloader.watching(redis, health.interval_s))
-        redis_up = partial(_is_up, health, Dependency.REDIS)
         background = await _run(stack, Background())
-        parts = Parts(client, panel, ledger, limiter, background, redis_up, spans)
+        queue_up = partial(_is_up, health, Dependency.REDIS)
+        parts = Parts(client, panel, ledger, limiter, background, queue_up, spans)
         pipeline = assemble(parts, book, _limits(settings), calibrations)
         keys = ApiKeys(database, settings.key_cache_ms / 1000)
         stores = Stores(database, ledger, responses := StoredResponses(database), keys)
         escalating = open_escalation(settings, stores, redis_url, pipeline, book)
         escalation = await stack.enter_async_context(escalating)
-        await asyncio.to_thread(warm_up)
         gateway = Gateway(
             settings=settings,
             pipeline=pipeline,
@@ -150,11 +147,18 @@ async def open_gateway(
             redis=redis,
             head=head,
         )
-        await _run(stack, MissRates(database))
-        await _run(stack, Retention(database, ledger, settings.retention))
-        await _run(stack, Abandoned(database, ledger, gateway.longest_s))
-        await _run(stack, _pulse(gateway))
+        await _work_beside(stack, gateway)
         yield gateway
+
+
+async def _work_beside(stack: AsyncExitStack, gateway: Gateway) -> None:
+    """What runs beside requests, until the gateway is closed."""
+    await asyncio.to_thread(warm_up)
+    database, ledger = gateway.database, gateway.ledger
+    await _run(stack, MissRates(database))
+    await _run(stack, Retention(database, ledger, gateway.settings.retention))
+    await _run(stack, Abandoned(database, ledger, gateway.longest_s))
+    await _run(stack, _pulse(gateway))
 
 
 def _checked(settings: Settings) -> tuple[Panel, dict[Fingerprint, Calibration], Path]:
@@ -230,53 +234,6 @@ def assemble(
         queue_up=parts.queue_up,
         spans=parts.spans,
     )
-
-
-def ledger_url(settings: Settings) -> str:
-    """Where the settings place the ledger; with its password."""
-    if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
-    return sqlite_url(settings.data_dir)
-
-
-@asynccontextmanager
-async def open_database(settings: Settings, *, keys: bool = True) -> AsyncGenerator[Database]:
-    """Open the ledger's database alone; without `keys` also where its content's are not here.
-
-    Raises:
-        SetupError: the data folder or the database cannot be used.
-    """
-    if settings.database_url is None:
-        prepare_data_dir(settings.data_dir)
-    vault = configured_vault(settings)
-    database = Database(ledger_url(settings), vault=vault, needs_keys=keys)
-    await database.open(migrate=settings.migrate)
-    try:
-        yield database
-    finally:
-        await database.close()
-
-
-def prepare_data_dir(folder: Path) -> None:
-    """Make the data folder, for this user alone.
-
-    Raises:
-        SetupError: it cannot be made or written to, or its disk is nearly full.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        raise SetupError(
-            f"INWIT_DATA_DIR: {folder} cannot be made or read ({error.strerror})."
-        ) from error
-    if not os.access(folder, os.W_OK):
-        raise SetupError(f"INWIT_DATA_DIR: {folder} cannot be written to.")
-    if free < _FREE_BYTES:
-        raise SetupError(
-            f"The disk under {folder} has only {free >> 20} MiB left; "
-            f"free {_FREE_BYTES >> 20} MiB, or point INWIT_DATA_DIR elsewhere."
-        )
 
 
 @asynccontextmanager

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from inwit.bootstrap import open_database
 from inwit.config import load_settings
 from inwit.errors import SetupError
 from inwit.ledger.database import Database, sqlite_file
+from inwit.ledger_setup import open_database
 
 T = TypeVar("T")
 

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from inwit.bootstrap import open_database
 from inwit.cli.calibrate import policy_named, require_extra
 from inwit.config import Settings, load_settings
+from inwit.ledger_setup import open_database
 from inwit.miss_rate.estimate import Interval
 from inwit.miss_rate.reading import MissReport, read_misses
 from inwit.policy.policy import Policy

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from inwit.bootstrap import open_database
 from inwit.cli.agreement import agreement
 from inwit.cli.deliveries import deliveries
 from inwit.clients.redis import answers, redis_client
@@ -15,6 +14,7 @@ from inwit.errors import QueueDown, SetupError
 from inwit.escalation.index import Drift, Index
 from inwit.escalation.queue import Queue
 from inwit.ledger.store import LedgerStore
+from inwit.ledger_setup import open_database
 
 app = typer.Typer(no_args_is_help=True, help="The review queue: its index in Redis, its webhooks.")
 app.add_typer(deliveries, name="deliveries")

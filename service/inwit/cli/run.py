@@ -13,10 +13,11 @@ import uvloop
 from rich.console import Console
 
 from inwit import __version__
-from inwit.bootstrap import Gateway, prepare_data_dir
+from inwit.bootstrap import Gateway
 from inwit.clients.embedded.tether import tether
 from inwit.config import load_settings
 from inwit.errors import Unauthorized
+from inwit.ledger_setup import prepare_data_dir
 from inwit.logs import configure_logs
 from inwit.ports import inherited
 from inwit.serve import serve as serve_gateway

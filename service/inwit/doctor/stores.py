@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import AuthenticationError, RedisClusterException, RedisError
 
-from inwit.bootstrap import ledger_url, prepare_data_dir
 from inwit.clients.embedded.redis import valkey_binary
 from inwit.clients.redis import redis_client
 from inwit.config import Settings
@@ -20,6 +19,7 @@ from inwit.escalation.durability import UNKNOWN, look, too_old
 from inwit.ledger import schema
 from inwit.ledger.database import Database, reason_of, sqlite_file
 from inwit.ledger.verify_database import verify_tail
+from inwit.ledger_setup import ledger_url, prepare_data_dir
 
 _ENTRIES = 200  # of the ledger's end
 _TIMEOUT_S = 3
