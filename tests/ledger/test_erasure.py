@@ -63,7 +63,7 @@ async def test_an_end_user_is_forgotten(database: Database) -> None:
     assert done == Erased(Forgotten(responses=2, pieces=6))
     told = StoredResponses(database)
     for name in ("resp_1", "resp_2"):
-        with pytest.raises(Gone, match="The content of this response is erased on request"):
+        with pytest.raises(Gone, match="The content of this response was erased on request"):
             await told.about("acme", name)
     assert await told.about("acme", "resp_3") is not None
     (act,) = await acts(database, "erased")
@@ -164,7 +164,7 @@ async def test_an_open_case_ends_as_expired_and_shows_nothing(database: Database
     assert not await rows(database, DELIVERIES)
     (outcome,) = await acts(database, "outcome")
     assert (outcome["facts"]["ending"], outcome["facts"]["released"]) == ("nobody_ruled", False)
-    with pytest.raises(Gone, match="The content of this case is erased on request"):
+    with pytest.raises(Gone, match="The content of this case was erased on request"):
         await database.read(lambda each: case_file(each, CASE, REVIEWER.id))
     said = Said(CASE, REVIEWER.id, TOKEN, RulingKind.APPROVE, ANSWER.digest, "x", "late")
     with pytest.raises(InwitError):

@@ -90,7 +90,7 @@ async def test_content_goes_by_its_policy(database: Database) -> None:
     assert await left(database) == {"resp_2", "resp_4", "resp_5"}
     keys = {row.response_id: row.wrapped for row in await rows(database, DATA_KEYS)}
     assert {each for each in keys if keys[each] == NO_KEY} == {"resp_1", "resp_3"}
-    with pytest.raises(Gone, match="is deleted when its time was over"):
+    with pytest.raises(Gone, match="was deleted when its time was over"):
         await StoredResponses(database).about("acme", "resp_1")
     assert await look(database, content=rules) == Kept()
     assert await types(database) == ["decision"] * 5  # entries have rules of their own

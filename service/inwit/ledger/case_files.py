@@ -143,7 +143,8 @@ def listed(
 def _gone(connection: sa.Connection, case_id: str) -> Gone:
     """The content is not there: in words that say why, where that is known."""
     fate = fate_of(connection, response_of_case(connection, case_id))
-    return Gone(f"The content of this case is {fate.value if fate else 'no longer kept'}.")
+    words = f"was {fate.value}" if fate else "is no longer kept"
+    return Gone(f"The content of this case {words}.")
 
 
 def _judged(edit: Edit | None) -> Judged | None:

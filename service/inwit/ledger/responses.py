@@ -45,7 +45,7 @@ class StoredResponses:
         except Gone as error:
             if fate is None:
                 raise
-            raise Gone(f"The content of this response is {fate.value}.") from error
+            raise Gone(f"The content of this response was {fate.value}.") from error
 
 
 def _read(
