@@ -140,6 +140,21 @@ async def test_a_person_who_asks_again_is_known_anew(database: Database) -> None
     assert not await rows(database, CONTENTS)
 
 
+async def test_another_gateway_that_has_the_keys_does_not_use_them(tmp_path: Path) -> None:
+    async with sealed_database(tmp_path) as one, sealed_database(tmp_path) as other:
+        await append_for(other, "ann", "resp_1")
+        assert await StoredResponses(other).about("acme", "resp_1") is not None
+        before = await key_bytes(other, "resp_1")
+
+        await erased(one, end_user="ann")
+        with pytest.raises(Gone):
+            await StoredResponses(other).about("acme", "resp_1")
+        await append_for(other, "ann", "resp_2")
+
+        assert not set(before) & set(await key_bytes(other, "resp_2"))
+        assert await StoredResponses(one).about("acme", "resp_2") is not None
+
+
 async def test_nothing_more_is_kept_of_a_forgotten_response(database: Database) -> None:
     await append_for(database, "ann", "resp_1")
     await erased(database, response="resp_1")
