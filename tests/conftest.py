@@ -151,7 +151,7 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
                 escalation=escalation,
                 database=database,
                 redis=redis,
-                head=Head(()),
+                head=Head(("log.example.com+00000000+AQ",)),
             )
             names = tuple(known) if key_policies is None else key_policies
             _, key = await keys.create(name="test", tenant="acme", policies=names, roles=roles)

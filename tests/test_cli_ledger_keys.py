@@ -6,7 +6,7 @@ from typer.testing import CliRunner, Result
 
 from inwit.cli import app
 from inwit.errors import SetupError
-from inwit.ledger.notes import read_keys
+from inwit.ledger.notes import keys_of, read_keys
 
 
 def run(folder: Path, *words: str) -> Result:
@@ -23,6 +23,15 @@ def test_a_rotation_from_the_first_key_to_the_next(tmp_path: Path) -> None:
     assert run(tmp_path, "drop", first).output.split() == [second]
     assert [key.vkey for key in read_keys(tmp_path / "ledger.key")] == [second]
     assert (tmp_path / "ledger.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_for_a_secret_is_printed_and_kept_nowhere(tmp_path: Path) -> None:
+    made = run(tmp_path, "new", "--print", "--name", "log.example.com")
+
+    (key,) = keys_of(made.stdout, "stdout")
+    assert made.stderr.strip() == key.vkey
+    assert key.name == "log.example.com"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_cannot_be_done_is_said(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from inwit.anchors.worker import Anchoring
 from inwit.config import Settings
 from inwit.errors import SetupError
 from inwit.ledger.database import Database
-from inwit.ledger.notes import SigningKey, add_key, new_key, read_keys
+from inwit.ledger.notes import SigningKey, add_key, keys_of, new_key, read_keys
 from inwit.ledger.proofs import Signed
 from inwit.ledger.sequencer import Sequencer
 
@@ -52,11 +52,19 @@ def ledger_key_file(settings: Settings) -> Path:
 
 
 def ledger_keys(settings: Settings) -> tuple[SigningKey, ...]:
-    """The keys that sign checkpoints; the first start in a data folder makes one.
+    """The keys that sign checkpoints; the first start beside SQLite makes one.
+
+    None for a database that gateways share and for which none is set: each would make its own.
 
     Raises:
         SetupError: they cannot be read or made.
     """
+    if settings.ledger_key is not None:
+        if settings.ledger_key_file is not None:
+            raise SetupError("Set INWIT_LEDGER_KEY_FILE or INWIT_LEDGER_KEY, and not both.")
+        return keys_of(settings.ledger_key.get_secret_value(), "INWIT_LEDGER_KEY")
+    if settings.ledger_key_file is None and settings.database_url is not None:
+        return ()
     file = ledger_key_file(settings)
     if settings.ledger_key_file is None and not file.exists():
         try:

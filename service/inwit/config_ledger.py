@@ -25,8 +25,12 @@ class LedgerSettings(BaseSettings):
     ledger_key_file: Path | None = Field(
         None,
         description="Keys that sign checkpoints of the ledger, the newest last (`inwit ledger key "
-        "new`); ledger.key in data_dir, made at the first start, when unset. Every gateway on one "
-        "database needs the same file (docs/ledger.md).",
+        "new`). When unset: beside SQLite ledger.key in data_dir, made at the first start; with "
+        "database_url nothing is signed. Every gateway on one database needs the same keys "
+        "(docs/ledger.md).",
+    )
+    ledger_key: SecretStr | None = Field(
+        None, description="The same keys in the environment, in place of a file."
     )
     checkpoint_ms: Annotated[int, Field(ge=100, le=600_000)] = Field(
         2_000, description="Time between two checkpoints while entries are written."
@@ -41,8 +45,9 @@ class LedgerSettings(BaseSettings):
     )
     content_key_file: Path | None = Field(
         None,
-        description="Master keys that seal the ledger's content, the active one last; content.key "
-        "in data_dir, made at the first start, when unset (docs/forgetting.md).",
+        description="Master keys that seal the ledger's content, the active one last. When unset: "
+        "beside SQLite content.key in data_dir, made at the first start; with database_url nothing "
+        "is sealed (docs/forgetting.md).",
     )
     content_key: SecretStr | None = Field(
         None, description="The same keys in the environment, in place of a file."

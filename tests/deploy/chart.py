@@ -24,6 +24,8 @@ LEAST: Values = {
     "database": {"existingSecret": "inwit"},
     "redis": {"existingSecret": "inwit"},
     "cache": {"existingSecret": "inwit"},
+    "signing": {"existingSecret": "inwit"},
+    "content": {"existingSecret": "inwit"},
     "model": {"url": "http://vllm.models:8000/v1"},
 }
 VLLM: Values = {

@@ -19,7 +19,14 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 # Their images have no program that could ask.
 CANNOT_ASK = {"otel-collector", "jaeger"}
 ENDS = {"migrate"}
-SECRETS = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "VLLM_API_KEY", "INWIT_CACHE_SECRET")
+SECRETS = (
+    "POSTGRES_PASSWORD",
+    "REDIS_PASSWORD",
+    "VLLM_API_KEY",
+    "INWIT_CACHE_SECRET",
+    "INWIT_CONTENT_KEY",
+    "INWIT_LEDGER_KEY",
+)
 
 
 def test_it_is_a_compose_file() -> None:

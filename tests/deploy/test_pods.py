@@ -96,6 +96,8 @@ def test_secrets_are_named_by_the_values() -> None:
         "INWIT_DATABASE_URL": {"name": "inwit-postgres-app", "key": "uri"},
         "INWIT_REDIS_URL": {"name": "inwit-redis", "key": "url"},
         "INWIT_CACHE_SECRET": {"name": "inwit", "key": "INWIT_CACHE_SECRET"},
+        "INWIT_LEDGER_KEY": {"name": "inwit", "key": "INWIT_LEDGER_KEY"},
+        "INWIT_CONTENT_KEY": {"name": "inwit", "key": "INWIT_CONTENT_KEY"},
         "INWIT_MODEL_API_KEY": {"name": "inwit", "key": "INWIT_MODEL_API_KEY"},
         "INWIT_OIDC_CLIENT_SECRET": {"name": "inwit", "key": "INWIT_OIDC_CLIENT_SECRET"},
     }

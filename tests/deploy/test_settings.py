@@ -17,6 +17,8 @@ SECRETS = {
     "INWIT_DATABASE_URL": "postgresql://inwit:secret@postgres/inwit",
     "INWIT_REDIS_URL": "rediss://:secret@redis:6379/0",
     "INWIT_CACHE_SECRET": "secret",
+    "INWIT_LEDGER_KEY": "secret",
+    "INWIT_CONTENT_KEY": "secret",
     "INWIT_MODEL_API_KEY": "secret",
     "INWIT_OIDC_CLIENT_SECRET": "secret",
     "INWIT_CLASSIFIERS": '{"guard": {"kind": "http", "url": "http://guard", "api_key": "secret"}}',
@@ -54,6 +56,8 @@ def test_a_gateway_takes_what_the_chart_tells_it(
     assert settings.database_url is not None
     assert settings.redis_url is not None
     assert settings.cache_secret is not None
+    assert settings.ledger_key is not None
+    assert settings.content_key is not None
     assert settings.operate_port == 9090
     assert settings.port == 8080
     assert settings.migrate is (name == "single")

@@ -20,6 +20,7 @@ SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 # Settings that the chart writes itself, or that make no sense in a cluster.
 CHARTS_OWN = {
     *("host", "port", "operate_port", "shutdown_s", "migrate", "data_dir"),
+    *("ledger_key_file", "content_key_file"),
     *("model_url", "model", "conscience_model", "policy_dir", "calibration_dir"),
     *("embedded_redis", "embedded_model", "embedded_model_file", "embedded_conscience"),
 }
@@ -88,6 +89,8 @@ UNFIT: list[tuple[str, dict[str, Any]]] = [
     ("database.existingSecret is empty", {"database": {"existingSecret": ""}}),
     ("redis.existingSecret is empty", {"redis": {"existingSecret": ""}}),
     ("cache.existingSecret is empty", {"cache": {"existingSecret": ""}}),
+    ("signing.existingSecret is empty", {"signing": {"existingSecret": ""}}),
+    ("content.existingSecret is empty", {"content": {"existingSecret": ""}}),
     ("model.url is empty", {"model": {"url": ""}}),
     ("model.url and vllm.enabled are both set", over(VLLM, {"model": {"url": "http://x/v1"}})),
     ("vllm.model is empty", over(VLLM, {"vllm": {"model": ""}})),

@@ -16,8 +16,6 @@ from tests.ledger.both_databases import database as database
 from tests.ledger.test_postgres import postgres as postgres
 from tests.ledger.test_store import ORIGIN, RECORD
 
-NOW = datetime.now(UTC)
-
 
 async def types_of(database: Database, response_id: str) -> list[str]:
     query = sa.select(ENTRIES.c.type).filter_by(response_id=response_id)
@@ -31,7 +29,7 @@ async def test_what_is_left_open_ends_as_failed(database: Database) -> None:
     store = LedgerStore(database)
     async with store.running():
         for name, age_s in {"resp_dead": 300, "resp_done": 300, "resp_young": 1}.items():
-            time = NOW - timedelta(seconds=age_s)
+            time = datetime.now(UTC) - timedelta(seconds=age_s)
             origin = replace(ORIGIN, response_id=name)
             await store.append(AcceptedRecord(origin, time, Asked.RESPONSE))
         await store.append(replace(RECORD, origin=replace(ORIGIN, response_id="resp_done")))
@@ -51,12 +49,12 @@ async def test_a_request_ends_once_and_only_where_it_was_accepted(
     def end(name: str) -> FailedRecord | CutRecord:
         origin = replace(ORIGIN, response_id=name)
         if ending == "failed":
-            return FailedRecord(origin, NOW, "internal")
-        return CutRecord(origin, NOW, CutReason.INTERNAL, 0, None, {})
+            return FailedRecord(origin, datetime.now(UTC), "internal")
+        return CutRecord(origin, datetime.now(UTC), CutReason.INTERNAL, 0, None, {})
 
     store = LedgerStore(database)
     async with store.running():
-        await store.append(AcceptedRecord(ORIGIN, NOW, Asked.RESPONSE))
+        await store.append(AcceptedRecord(ORIGIN, datetime.now(UTC), Asked.RESPONSE))
         await store.append(RECORD)
         for name in ("resp_1", "resp_never")[: 1 if ending == "cut" else 2]:
             with pytest.raises(Conflict, match="not open"):

@@ -3,7 +3,7 @@
 {{- if not .Values.image.repository -}}
 {{- fail "image.repository is empty: name the registry and repository that you pushed the image to." -}}
 {{- end -}}
-{{- range $part := list "database" "redis" "cache" -}}
+{{- range $part := list "database" "redis" "cache" "signing" "content" -}}
 {{- if not (index $.Values $part "existingSecret") -}}
 {{- fail (printf "%s.existingSecret is empty: name a Secret that has the key %s. NOTES and README.md tell how to make it." $part (index $.Values $part "key")) -}}
 {{- end -}}

@@ -44,6 +44,8 @@ imagePullPolicy: {{ .Values.image.pullPolicy }}
 {{- include "inwit.secretEnv" (dict "name" "INWIT_DATABASE_URL" "from" .Values.database) }}
 {{- include "inwit.secretEnv" (dict "name" "INWIT_REDIS_URL" "from" .Values.redis) }}
 {{- include "inwit.secretEnv" (dict "name" "INWIT_CACHE_SECRET" "from" .Values.cache) }}
+{{- include "inwit.secretEnv" (dict "name" "INWIT_LEDGER_KEY" "from" .Values.signing) }}
+{{- include "inwit.secretEnv" (dict "name" "INWIT_CONTENT_KEY" "from" .Values.content) }}
 {{- include "inwit.secretEnv" (dict "name" "INWIT_MODEL_API_KEY" "from" .Values.model) }}
 {{- include "inwit.secretEnv" (dict "name" "INWIT_OIDC_CLIENT_SECRET" "from" .Values.oidc) }}
 {{- include "inwit.secretEnv" (dict "name" "INWIT_CLASSIFIERS" "from" .Values.classifiers) }}

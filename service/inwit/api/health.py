@@ -129,6 +129,15 @@ def _small(found: Capabilities | None) -> str:
     return "The embedded model is for trying Inwit out: its judgement is near chance."
 
 
+def _unsigned(gateway: Gateway) -> Iterator[str]:
+    """That this gateway signs no checkpoints."""
+    if not gateway.head.vkeys:
+        yield (
+            "This gateway signs no checkpoints of the ledger: set INWIT_LEDGER_KEY_FILE or "
+            "INWIT_LEDGER_KEY, the same for all gateways on one database (docs/ledger.md)."
+        )
+
+
 def _in_the_clear(gateway: Gateway) -> Iterator[str]:
     """Where the texts of conversations can be read by who should not need to."""
     if gateway.settings.trace_content:
@@ -167,7 +176,7 @@ def warnings_of(gateway: Gateway) -> list[str]:
         )
     if gateway.limiter.local:
         warnings.append("Rate limits count this gateway alone: Redis is lost.")
-    warnings += [*_in_the_clear(gateway), *gateway.escalation.warnings()]
+    warnings += [*_in_the_clear(gateway), *_unsigned(gateway), *gateway.escalation.warnings()]
     found = gateway.capabilities()
     if found is not None and not found.logprobs:
         warnings.append("The model server gives no log-probabilities, so nothing can be reviewed.")

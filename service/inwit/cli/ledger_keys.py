@@ -25,22 +25,28 @@ def new_signing_key(
         str | None,
         typer.Option(help="The log's name, such as log.example.com/inwit.", show_default="drawn"),
     ] = None,
+    printed: Annotated[
+        bool, typer.Option("--print", help="Print the key itself, for a Secret, and keep no file.")
+    ] = False,
 ) -> None:
     """Add a key to the file, which is made where it is not there, and print its public part.
 
     Where there are keys already this begins a rotation: gateways that are started again sign with
     all of them (docs/ledger.md).
     """
+    if printed:
+        key = _key(name)
+        typer.echo(key.vkey, err=True)
+        typer.echo(key.line())
+        return
     place = _place(file)
     there = read_keys(place) if place.exists() else ()
     if there and name not in (None, there[0].name):
         raise typer.BadParameter(f"the keys in {place} are for {there[0].name}")
+    key = _key(there[0].name if there else name)
     try:
-        key = new_key(there[0].name if there else name)
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         add_key(place, key)
-    except NoteError as error:
-        raise typer.BadParameter(str(error), param_hint="--name") from error
     except OSError as error:
         raise SetupError(f"{place} cannot be written ({error.strerror}).") from error
     typer.echo(key.vkey)
@@ -68,6 +74,13 @@ def drop_signing_key(
         raise typer.BadParameter("it is the only one; add another with `inwit ledger key new`")
     write_keys(place, left)
     typer.echo("\n".join(each.vkey for each in left))
+
+
+def _key(name: str | None) -> SigningKey:
+    try:
+        return new_key(name)
+    except NoteError as error:
+        raise typer.BadParameter(str(error), param_hint="--name") from error
 
 
 def _is(key: SigningKey, named: str) -> bool:

@@ -150,24 +150,40 @@ def signers(note: str) -> list[tuple[str, str]]:
     return [(name, key_id.hex()) for name, key_id, _ in _split(note)[1]]
 
 
+def keys_of(text: str, where: str) -> tuple[SigningKey, ...]:
+    """The keys that stand in a text, with white space between them, the newest last.
+
+    Raises:
+        SetupError: it holds something else; `where` it stands is told.
+    """
+    try:
+        keys = tuple(SigningKey.read(line) for line in text.split())
+    except NoteError as error:
+        raise _no_keys(where, str(error)) from error
+    if not keys or len({key.name for key in keys}) > 1:
+        raise SetupError(f"{where} must hold keys of one name, at least one.")
+    return keys
+
+
 def read_keys(file: Path) -> tuple[SigningKey, ...]:
     """The keys of a file, the newest last.
 
     Raises:
         SetupError: it cannot be read, or holds something else.
     """
+    where = f"INWIT_LEDGER_KEY_FILE: {file}"
     try:
-        lines = [line for line in file.read_text().splitlines() if line.strip()]
-        keys = tuple(SigningKey.read(line.strip()) for line in lines)
-    except (OSError, UnicodeDecodeError, NoteError) as error:
-        raise SetupError(
-            f"INWIT_LEDGER_KEY_FILE: {file} holds no keys that checkpoints can be signed with "
-            f"({error.strerror if isinstance(error, OSError) else error}). "
-            "`inwit ledger key new` makes one."
-        ) from error
-    if not keys or len({key.name for key in keys}) > 1:
-        raise SetupError(f"INWIT_LEDGER_KEY_FILE: {file} must hold keys of one name, at least one.")
-    return keys
+        return keys_of(file.read_text(), where)
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not text"
+        raise _no_keys(where, str(why)) from error
+
+
+def _no_keys(where: str, why: str) -> SetupError:
+    return SetupError(
+        f"{where} holds no keys that checkpoints can be signed with ({why}). "
+        "`inwit ledger key new` makes one."
+    )
 
 
 def new_key(name: str | None = None) -> SigningKey:

@@ -31,9 +31,7 @@ def proof_for(connection: sa.Connection, tenant: str, name: str) -> tuple[Row | 
     return entry, proofs.proof_of(connection, entry) if entry is not None else None
 
 
-def entries_after(
-    connection: sa.Connection, tenant: str, after: int, most: int
-) -> Sequence[Row]:
+def entries_after(connection: sa.Connection, tenant: str, after: int, most: int) -> Sequence[Row]:
     """A tenant's entries past a place, the oldest first."""
     place = ENTRIES.c.sequence
     query = sa.select(ENTRIES).filter_by(tenant=tenant)

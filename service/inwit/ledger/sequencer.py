@@ -157,7 +157,7 @@ def _fit(keys: Sequence[SigningKey], newest: Signed | None) -> Sequence[SigningK
     A key that was left off stays off, so that gateways that are given a new file one after
     another do not undo what the first of them began.
     """
-    if newest is None:
+    if newest is None or not keys:
         return keys
     signed = [key_id for _, key_id in signers(newest.note)]
     ids = [key.id for key in keys]
