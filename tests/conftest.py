@@ -22,6 +22,7 @@ from inwit.config import RateRules, load_settings
 from inwit.escalation.parts import Stores, assemble_escalation
 from inwit.health import Health
 from inwit.ledger.database import Database, sqlite_url
+from inwit.ledger.refused import RefusedKeys
 from inwit.ledger.responses import StoredResponses
 from inwit.ledger.store import LedgerStore
 from inwit.pipeline.admission import Limits
@@ -152,6 +153,7 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
                 database=database,
                 redis=redis,
                 head=Head(("log.example.com+00000000+AQ",)),
+                refused=RefusedKeys(store),
             )
             names = tuple(known) if key_policies is None else key_policies
             _, key = await keys.create(name="test", tenant="acme", policies=names, roles=roles)

@@ -1,9 +1,11 @@
 """The client in front of this gateway itself: what one says, the other understands."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from inwit.client import (
     AsyncInwit,
@@ -18,6 +20,7 @@ from inwit.client import (
 from inwit.ledger import verify
 from inwit.ledger.proofs import Signed
 from inwit.ledger.sequencer import Sequencer
+from inwit.ledger.tables import ENTRIES
 from inwit.policy.policy import Policy
 from inwit.types import KeyRole
 from tests.client.conftest import ASK
@@ -38,6 +41,14 @@ def client_of(caller: Caller) -> AsyncInwit:
     return AsyncInwit("http://inwit", api_key=caller.key, http=caller.http)
 
 
+async def once_accepted(caller: Caller, then: asyncio.Event) -> None:
+    """What is written before its request is recorded is reviewed in one piece: wait for that."""
+    query = sa.select(ENTRIES.c.sequence).filter_by(type="accepted")
+    while await caller.database.read(lambda db: db.execute(query).first()) is None:
+        pass
+    then.set()
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("risk", [0.05, 0.95])
 async def test_a_stream_and_an_answer_say_the_same(
@@ -45,12 +56,15 @@ async def test_a_stream_and_an_answer_say_the_same(
 ) -> None:
     """For an answer that passes, and for one that does not (in windows: past the first)."""
     passing = [risk_of(0.05)] if mode == "windowed" else []
-    model = FakeModel(TEXT, turns=40, answers=passing, answer=risk_of(risk))
+    accepted = asyncio.Event()
+    model = FakeModel(TEXT, turns=40, answers=passing, answer=risk_of(risk), waits_for=accepted)
     caller = await make_caller(model, classifiers=FakeClassifiers(risk), policies=(policy(mode),))
     inwit = client_of(caller)
+    gate = asyncio.create_task(once_accepted(caller, accepted))
 
     async with inwit.stream(ASK) as stream:
         events = [event async for event in stream]
+    await gate
     again = await inwit.response(stream.id)
 
     assert again is not None

@@ -143,7 +143,7 @@ async def test_content_that_was_changed_is_shown_to_nobody_and_holds_up_nothing(
     here = await office(make_caller, redis_url=clean_url)
     forged, well = await here.held(), await here.held()
     await here.parts.sweeper.sweep()
-    first = (await here.acts(forged))[0].facts["sequence"]
+    first = (await here.acts(forged, "decision"))[0].facts["sequence"]
     lie = (
         sa.update(CONTENTS).filter_by(sequence=first, kind="held").values(content=b'{"offers":{}}')
     )

@@ -80,7 +80,7 @@ async def test_the_next_tier_gets_its_own_clocks_once(make_caller: MakeCaller) -
 
     assert (await here.told(case))["escalation"]["state"] == "expired"
     kinds = [each.facts["type"] for each in await here.acts(case)]
-    assert kinds == ["decision", "claimed", "lease_expired", "raised", "outcome"]
+    assert kinds == ["accepted", "decision", "claimed", "lease_expired", "raised", "outcome"]
 
 
 async def test_a_ruling_in_time_counts_though_the_clock_fires_in_the_same_sweep(

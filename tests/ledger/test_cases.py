@@ -162,9 +162,10 @@ class Cases(RuleBasedStateMachine):
             said = replace(said, **{wrong: "0" * 64})
 
         def on_the_model(model: ModelCase) -> None:
-            if wrong is not None:
+            if wrong not in (None, "token"):
                 raise Refused
-            model.rule(who.id, token, kind, text, self.time)
+            # Where time took the slot away, there is no lease left that a token could be of.
+            model.rule(who.id, said.token, kind, text, self.time)
 
         made: list[Any] = []
         done = self.both(name, lambda each: made.append(rulings.rule(each, said)[0]), on_the_model)

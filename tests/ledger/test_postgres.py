@@ -39,7 +39,7 @@ def binaries() -> Path | None:
     return found[-1].parent if found else Path(on_path).parent if on_path else None
 
 
-def _run(*command: str | Path) -> None:
+def as_owner(*command: str | Path) -> None:
     """PostgreSQL refuses to run as root; there it runs as the user that its package made."""
     root = os.geteuid() == 0
     owner = pwd.getpwnam("postgres").pw_uid if root else None
@@ -64,12 +64,12 @@ def _serving(programs: Path, folder: Path) -> Generator[tuple[str, Path]]:
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
     port = free_port()
-    _run(programs / "initdb", "-D", data, "-U", "inwit", "-A", "trust", "--no-sync")
+    as_owner(programs / "initdb", "-D", data, "-U", "inwit", "-A", "trust", "--no-sync")
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
     start = ("-l", folder / "log", "-w", "-o", options, "start")
-    _run(programs / "pg_ctl", "-D", data, *start)
+    as_owner(programs / "pg_ctl", "-D", data, *start)
     yield f"postgresql://inwit@127.0.0.1:{port}/postgres", data
-    _run(programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+    as_owner(programs / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
 
 
 @pytest.fixture
