@@ -201,3 +201,37 @@ async def test_a_server_without_tls_is_refused_where_tls_is_asked_for(
 ) -> None:
     with pytest.raises(SetupError, match="INWIT_DATABASE_URL"):
         await Database(f"{postgres[0]}?sslmode=require").open()
+
+
+async def test_a_gateway_that_stands_still_in_a_commit_is_thrown_out(
+    postgres: tuple[str, Path], databases: list[Database]
+) -> None:
+    """A paused machine, or a network that is gone: the others do not wait for it for ever."""
+    still, other = (Database(postgres[0], timeout_s=3) for _ in range(2))
+    await asyncio.gather(still.open(), other.open())
+    release, held = threading.Event(), threading.Event()
+
+    def hold(connection: sa.Connection) -> None:
+        held.set()
+        release.wait(60)
+        connection.execute(sa.text("SELECT 1"))
+
+    holding = asyncio.create_task(still.write(hold))
+    await asyncio.to_thread(held.wait, 10)
+    failed = 0
+    while True:
+        try:
+            await append(other, 1)
+        except LedgerError:
+            failed += 1
+        else:
+            break
+    release.set()
+    with pytest.raises(LedgerError):
+        await holding
+    await append(still, 1)
+
+    assert 0 < failed < 10
+    found = await databases[0].read(verify_database)
+    assert (found.entries, found.breaks) == (2, ())
+    await asyncio.gather(still.close(), other.close())

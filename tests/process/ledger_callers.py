@@ -75,6 +75,15 @@ class Callers:
         file.write_text(note)
         return verify.note_of(note).size
 
+    async def prove(self, address: str) -> None:
+        """Have that gateway prove that its log continues what was seen.
+
+        Raises:
+            Forked: it cannot.
+        """
+        async with AsyncInwit(address, api_key=self.key, witness=self.witness) as inwit:
+            await inwit.prove_log()
+
     async def _caller(self, address: str) -> None:
         seen = _Seen()
         hooks = {"response": [seen.look]}

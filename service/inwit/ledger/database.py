@@ -64,6 +64,7 @@ class Database:
         self.vault = vault
         self._needs_keys = needs_keys
         self._engine = _engine(url, timeout_s, vault)
+        self._lock = _lock(timeout_s)
         self._writing = self._engine.execution_options(inwit_writes=True)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _set_up_sqlite)
@@ -184,8 +185,7 @@ class Database:
     def _write(self, work: Callable[[sa.Connection], T]) -> T:
         with self._writing.begin() as connection:
             if connection.dialect.name == "postgresql":
-                # One chain, many gateways: whoever appends holds this until the commit.
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHAIN_LOCK)))
+                connection.execute(self._lock)
             return work(connection)
 
     def _read(self, work: Callable[[sa.Connection], T]) -> T:
@@ -205,6 +205,16 @@ def reason_of(error: BaseException) -> str:
 
 
 _CHAIN_LOCK = 0x1_1217  # any number, the same for every gateway
+
+
+def _lock(timeout_s: int) -> sa.Select[Any]:
+    """One chain, many gateways: whoever appends holds this until the commit.
+
+    A gateway that stands still meanwhile (a paused machine, a network that is gone) is thrown out
+    by the server, so that the others do not wait for it for ever.
+    """
+    idle = sa.func.set_config("idle_in_transaction_session_timeout", f"{timeout_s}s", True)
+    return sa.select(idle, sa.func.pg_advisory_xact_lock(_CHAIN_LOCK))
 
 
 def _engine(url: str, timeout_s: int, vault: Vault | None) -> sa.Engine:
