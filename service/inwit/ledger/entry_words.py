@@ -11,7 +11,12 @@ from typing import Any, cast
 Pair = tuple[str, str]
 
 _LONGEST = 200  # characters of one fact
-_GATEWAYS = frozenset({"window", "decision", "check", "cut", "failed"})
+_GATEWAYS = frozenset(
+    {
+        *("window", "decision", "check", "cut", "failed"),
+        *("policy_in_force", "policy_withdrawn", "policy_refused"),
+    }
+)
 
 _TITLES: Mapping[str, str] = {
     "accepted": "Request accepted",
@@ -37,6 +42,10 @@ _TITLES: Mapping[str, str] = {
     "lifted": "Legal hold lifted",
     "pruned": "Pruned",
     "signing_keys": "Keys of checkpoints named",
+    "refused": "Access refused",
+    "policy_in_force": "Policy in force",
+    "policy_withdrawn": "Policy in force no more",
+    "policy_refused": "Change of policies refused",
 }
 _OUTCOMES: Mapping[str, str] = {
     "held": "held for a person",
@@ -57,14 +66,30 @@ def title(facts: Mapping[str, Any]) -> str:
         case "outcome":
             ended = "released" if more.get("released") else "not released"
             return f"Outcome: {ended}, {_spaced(more.get('ending'))}"
+        case "changed":
+            return _changed(more)
         case _:
             return _TITLES.get(kind, _spaced(kind).capitalize())
+
+
+def _changed(more: Mapping[str, Any]) -> str:
+    """What of the service was changed, and how."""
+    if "content_keys" in more:
+        return "Keys of content rotated"
+    if "key" in more:
+        how = "made" if more.get("made") else "revoked" if more.get("revoked") else "changed"
+        return f"API key {how}"
+    if "account" in more:
+        return "Person added" if more.get("made") else "Person changed"
+    return "Changed"
 
 
 def who(facts: Mapping[str, Any]) -> str:
     """Who did it: a pseudonym, a caller's key, or the service itself."""
     if facts.get("actor"):
         return str(facts["actor"])
+    if _object(facts.get("facts")).get("through") == "command_line":
+        return "the command line"
     if facts.get("type") == "accepted" and facts.get("key"):
         return f"the caller with the key {facts['key']}"
     return "the gateway" if facts.get("type") in _GATEWAYS else "the queue"

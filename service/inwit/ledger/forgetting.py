@@ -91,7 +91,8 @@ def _forget(transaction: Transaction, responses: Sequence[str], fate: Fate) -> F
 
 def _forget_cases(connection: sa.Connection, ids: Sequence[str]) -> None:
     connection.execute(sa.delete(EDITS).where(EDITS.c.escalation_id.in_(ids)))
-    connection.execute(sa.update(RULINGS).where(RULINGS.c.escalation_id.in_(ids)).values(text=None))
+    rulings = sa.update(RULINGS).where(RULINGS.c.escalation_id.in_(ids))
+    connection.execute(rulings.values(text=None, digest=""))  # a digest confirms a guess
     cases = sa.update(ESCALATIONS).where(_CASE.id.in_(ids))
     connection.execute(cases.values(callback_url=None))
     connection.execute(

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from inwit.errors import InwitError, LedgerError
 from inwit.ledger.database import Database
+from inwit.ledger.in_force import note_in_force, standing
 from inwit.ledger.tables import POLICIES
 from inwit.types import PolicyRef
 
@@ -23,8 +24,17 @@ class KeptPolicy:
     first_in_force: datetime
 
 
-async def keep(database: Database, policies: Iterable[tuple[PolicyRef, bytes]]) -> None:
+async def keep(
+    database: Database,
+    policies: Iterable[tuple[PolicyRef, bytes]],
+    *,
+    fresh: Collection[PolicyRef] = (),
+    gone: Collection[str] = (),
+) -> None:
     """Make the texts durable, all in one transaction; what is kept already stays as it is.
+
+    `fresh` are about to come into force on a gateway, and the policies named in `gone` are in
+    force there no more: an entry says so, unless another gateway was first.
 
     Raises:
         InwitError: a text is not the one that its digest names.
@@ -32,8 +42,14 @@ async def keep(database: Database, policies: Iterable[tuple[PolicyRef, bytes]]) 
     """
     now = datetime.now(UTC)
     rows = {ref.digest: _row(ref, text, now) for ref, text in policies}
-    if rows:
-        await database.write(lambda connection: _insert_new(connection, rows))
+    known = await standing(database, {*(ref.name for ref in fresh), *gone})
+
+    def work(connection: sa.Connection) -> None:
+        _insert_new(connection, rows)
+        note_in_force(connection, known, fresh, gone)
+
+    if rows or gone:
+        await database.write(work)
 
 
 async def read(database: Database, digest: str) -> KeptPolicy | None:

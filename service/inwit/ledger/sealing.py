@@ -1,6 +1,6 @@
 """Which key seals what: content by its entry, and the texts that stand beside a case."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -19,6 +19,7 @@ from inwit.ledger.vault import (
     Piece,
     Shut,
     Vault,
+    blind,
     open_text,
     seal_text,
     sealed_text,
@@ -65,6 +66,37 @@ def content_rows(
 def _plain(waiting: Waiting) -> dict[str, Any]:
     row = {"sequence": waiting.sequence, "kind": waiting.kind, "salt": waiting.salt}
     return {**row, "content": waiting.content, "nonce": None}
+
+
+def blinded(
+    connection: sa.Connection,
+    record: AnyRecord | ActRecord,
+    facts: dict[str, Any],
+    now: Callable[[], datetime],
+) -> dict[str, Any]:
+    """The facts of an entry with digests of texts that only the response's own data key can make.
+
+    A plain digest would let who guesses a text confirm it, also once it is erased. These stay
+    equal where the texts are: that what left is what was approved can be seen without either.
+    """
+    vault, digests = vault_of(connection), _digests(record, facts)
+    if vault is None or not digests:
+        return facts
+    cases = [record.case_id] if isinstance(record, ActRecord) and not record.response_id else []
+    owner = _owner(record, _originals(connection, cases))
+    key = vault.keys_for(connection, {owner.name: owner}, now())[owner.name]
+    told = {name: "" if key is None else blind(key, digest) for name, digest in digests.items()}
+    if isinstance(record, ActRecord):
+        return facts | {"facts": facts["facts"] | told}
+    return facts | {"hold": facts["hold"] | {"offers": told}}
+
+
+def _digests(record: AnyRecord | ActRecord, facts: Mapping[str, Any]) -> Mapping[str, str]:
+    """The digests of texts that an entry is about to name."""
+    if isinstance(record, ActRecord):
+        about = record.case_id or record.response_id
+        return {"digest": facts["facts"]["digest"]} if about and "digest" in record.facts else {}
+    return facts["hold"]["offers"] if facts.get("hold") else {}
 
 
 def names_of(connection: sa.Connection, facts: Mapping[int, Mapping[str, Any]]) -> dict[int, str]:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from inwit.cases import ActRecord
 from inwit.decisions import AnyRecord, Receipt
 from inwit.ledger.chain import GENESIS, entry_body, entry_facts, leaf_hash
-from inwit.ledger.sealing import Waiting, content_rows
+from inwit.ledger.sealing import Waiting, blinded, content_rows
 from inwit.ledger.tables import CONTENTS, ENTRIES
 
 T = TypeVar("T")
@@ -59,7 +59,8 @@ class Transaction:
         """Append an entry that is encoded already."""
         sequence, previous = self._head or self._last()
         sequence += 1
-        body = entry_body(entry.facts, sequence, previous)
+        facts = blinded(self.connection, entry.record, entry.facts, lambda: self.now)
+        body = entry_body(facts, sequence, previous)
         digest = leaf_hash(body)
         self._head = sequence, digest
         self.insert(ENTRIES, _entry_row(entry, sequence, body, digest, previous))
