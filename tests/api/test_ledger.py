@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import hmac
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from inwit.cases import ActKind, ActRecord
 from inwit.ledger.notes import VerifyingKey, checkpoint_of, new_key
 from inwit.ledger.sequencer import Sequencer
+from inwit.ledger.tables import CONTENTS
 from inwit.ledger.transaction import Transaction
 from inwit.types import KeyRole
 from tests.conftest import ASK, Caller, MakeCaller
@@ -85,6 +87,11 @@ async def test_a_receipt_proves_what_was_recorded(caller: Caller) -> None:
     assert entry["response"] == answer["id"]
     assert entry["sequence"] == answer["receipt"]["sequence"] == receipt["index"] + 1
     assert ASK["messages"][0]["content"] not in json.dumps(receipt)
+    opening = receipt["openings"]["released"]
+    content = base64.b64decode(opening["content"])
+    assert json.loads(content)["text"] == answer["output"]["content"]
+    opened = hmac.new(bytes.fromhex(opening["salt"]), content, hashlib.sha256).hexdigest()
+    assert opened == entry["commitments"]["released"]
     leaf = hashlib.sha256(b"\x00" + receipt["entry"].encode()).digest()
     assert leaf.hex() == answer["receipt"]["hash"]
     checkpoint = checkpoint_of(receipt["checkpoint"])
@@ -92,6 +99,17 @@ async def test_a_receipt_proves_what_was_recorded(caller: Caller) -> None:
     assert root_of(receipt["index"], checkpoint.size, leaf, proof) == checkpoint.root
     assert VerifyingKey.read(KEY.vkey).signed(receipt["checkpoint"])
     assert receipt["origin"] == KEY.name
+
+
+async def test_a_receipt_without_content_is_one_all_the_same(caller: Caller) -> None:
+    answer = (await caller.respond(ASK)).json()
+    await sign(caller)
+    await caller.database.write(lambda db: db.execute(sa.delete(CONTENTS)))
+
+    receipt = await answered(caller, f"/v1/receipts/{answer['id']}")
+
+    assert receipt["openings"] == {}
+    assert receipt["proof"]
 
 
 async def test_a_receipt_is_for_its_own_tenant(caller: Caller) -> None:

@@ -31,6 +31,16 @@ _PROBLEMS = {
 _Place = Annotated[int, Query(ge=0, le=2**63 - 1)]
 
 
+class Opening(Wire):
+    """What opens a commitment: `HMAC-SHA256(salt, content)` is what the entry holds."""
+
+    salt: str = Field(description="32 bytes in hexadecimal.", examples=["ab" * 32])
+    content: str = Field(
+        description="The content's exact bytes in base64: JSON with the text, and tool calls.",
+        examples=["eyJ0ZXh0Ijoi4oCmIn0="],
+    )
+
+
 class InclusionReceipt(Wire):
     """An entry, and the proof that it stands in the log: all that a stranger needs but the key."""
 
@@ -43,6 +53,10 @@ class InclusionReceipt(Wire):
     )
     checkpoint: str = Field(
         description="The checkpoint that covers it: a signed note (C2SP).", examples=["inwit…"]
+    )
+    openings: dict[str, Opening] = Field(
+        description="Of `released`, while it is kept: it binds the text that left to the entry.",
+        examples=[{}],
     )
 
 
@@ -109,8 +123,17 @@ def _receipts(routes: APIRouter, gateway: Gateway) -> None:
             index=proof.index,
             proof=_told(proof.hashes),
             checkpoint=proof.checkpoint.note,
+            openings=await _openings(gateway, entry),
         )
         return Response(answer.model_dump_json(), media_type="application/json")
+
+
+async def _openings(gateway: Gateway, entry: receipts.Row) -> dict[str, Opening]:
+    found = await gateway.database.read(lambda connection: receipts.released_of(connection, entry))
+    if found is None:
+        return {}
+    salt, content = found
+    return {"released": Opening(salt=salt.hex(), content=base64.b64encode(content).decode())}
 
 
 def _checkpoints(routes: APIRouter, gateway: Gateway) -> None:

@@ -1,13 +1,17 @@
 """The entries by which one response, or one entry, can be proven; and a tenant's own entries."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
 from inwit.ledger import proofs
+from inwit.ledger.chain import commitment
+from inwit.ledger.content_keys import KeyMissing
+from inwit.ledger.opened import open_rows
 from inwit.ledger.proofs import Proof
-from inwit.ledger.tables import ENTRIES
+from inwit.ledger.tables import CONTENTS, ENTRIES
 
 # Of a response's entries the one that settles it, the first of these that is there.
 SETTLES = ("outcome", "decision", "check", "cut", "failed", "accepted")
@@ -29,6 +33,21 @@ def proof_for(connection: sa.Connection, tenant: str, name: str) -> tuple[Row | 
     """The entry that is asked for, and its proof as soon as a checkpoint covers it."""
     entry = entry_of(connection, tenant, name)
     return entry, proofs.proof_of(connection, entry) if entry is not None else None
+
+
+def released_of(connection: sa.Connection, entry: Row) -> tuple[bytes, bytes] | None:
+    """The salt and the content that open an entry's commitment to what was released.
+
+    None where it has none, where it is gone, or where it is not what was committed to.
+    """
+    query = sa.select(CONTENTS).filter_by(sequence=entry.sequence, kind="released")
+    row = connection.execute(query).first()
+    try:
+        opened = open_rows(connection, [row])[0] if row is not None else None
+    except KeyMissing:
+        return None
+    committed = json.loads(entry.body)["commitments"].get("released")
+    return opened if opened is not None and commitment(*opened) == committed else None
 
 
 def entries_after(connection: sa.Connection, tenant: str, after: int, most: int) -> Sequence[Row]:
