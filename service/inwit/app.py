@@ -22,6 +22,7 @@ from inwit.api import (
     respond,
     responses,
 )
+from inwit.api.caller import counting_refusals
 from inwit.api.chat_request import ChatRequest
 from inwit.api.check_batch import CheckBatch
 from inwit.api.check_request import CheckRequest
@@ -77,7 +78,7 @@ def create_app(
             lambda: gateway.health.draining,
         )
         mount(app, console, case_routers(work))
-    problems.install(app)
+    problems.install(app, counting_refusals(gateway))
     app.add_middleware(Drain, exchanges=exchanges or Exchanges(gateway.health))
     app.add_middleware(RequestContext, checkpoint=lambda: gateway.head.header)
 

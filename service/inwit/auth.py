@@ -1,4 +1,7 @@
-"""API keys: made, revoked and checked. Only a hash is stored; keys carry 256 random bits."""
+"""API keys: made, revoked and checked. Only a hash is stored; keys carry 256 random bits.
+
+Each change is an entry of the ledger, in the transaction that makes it.
+"""
 
 import asyncio
 import base64
@@ -16,6 +19,7 @@ import sqlalchemy as sa
 
 from inwit.callbacks import CallbackRule, allowed_host
 from inwit.errors import Forbidden, LedgerError, NotFound, Unauthorized
+from inwit.ledger.administration import note_change, short_list
 from inwit.ledger.database import Database
 from inwit.ledger.tables import API_KEYS
 from inwit.types import KeyRole, Principal
@@ -88,7 +92,14 @@ class ApiKeys:
             "callback_hosts": _SEPARATOR.join(hosts),
             "callback_secret": _new_callback_secret() if hosts else None,
         }
-        await self._database.write(lambda connection: connection.execute(sa.insert(API_KEYS), row))
+        told = {"policies": short_list(named), "callback_hosts": short_list(hosts)}
+
+        def work(connection: sa.Connection) -> None:
+            connection.execute(sa.insert(API_KEYS), row)
+            facts = {"key": key_id, "made": True, "roles": list(stored.roles), **told}
+            note_change(connection, facts, tenant=tenant)
+
+        await self._database.write(work)
         return stored, f"inwit_{key_id}_{secret}"
 
     async def list(self) -> list[StoredKey]:
@@ -108,10 +119,18 @@ class ApiKeys:
             .where(API_KEYS.c.id == key_id, API_KEYS.c.revoked.is_(None))
             .values(revoked=datetime.now(UTC))
         )
-        changed = await self._database.write(lambda connection: connection.execute(change).rowcount)
-        self._forget()
-        if changed == 0:
-            raise _no_such_key(key_id)
+
+        def work(connection: sa.Connection) -> None:
+            row = connection.execute(_living(key_id)).first()
+            if row is None:
+                raise _no_such_key(key_id)
+            connection.execute(change)
+            note_change(connection, {"key": key_id, "revoked": True}, tenant=row.tenant)
+
+        try:
+            await self._database.write(work)
+        finally:
+            self._forget()
 
     async def set_callbacks(
         self, key_id: str, hosts: Sequence[str] | None, *, new_secret: bool = False
@@ -136,6 +155,10 @@ class ApiKeys:
             if values:
                 same = API_KEYS.c.id == key_id
                 connection.execute(sa.update(API_KEYS).where(same).values(**values))
+                facts: dict[str, Any] = {"key": key_id, "fields": sorted(values)}
+                if hosts is not None:
+                    facts["callback_hosts"] = short_list(hosts)
+                note_change(connection, facts, tenant=row.tenant)
             return made
 
         made = await self._database.write(work)

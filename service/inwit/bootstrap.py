@@ -36,6 +36,7 @@ from inwit.labels import Dependency
 from inwit.languages import warm_up
 from inwit.ledger.abandoned import Abandoned
 from inwit.ledger.database import Database
+from inwit.ledger.refused import RefusedKeys
 from inwit.ledger.responses import StoredResponses
 from inwit.ledger.retention import Retention
 from inwit.ledger.store import LedgerStore
@@ -86,6 +87,7 @@ class Gateway:
     database: Database
     redis: Redis | RedisCluster
     head: Head
+    refused: RefusedKeys
 
     def calibrated(self, policy: Policy) -> bool:
         """Whether all that reviews has a calibration for this policy's question and framing."""
@@ -128,7 +130,6 @@ async def open_gateway(
         keys = ApiKeys(database, settings.key_cache_ms / 1000)
         stores = Stores(database, ledger, responses := StoredResponses(database), keys)
         escalating = open_escalation(settings, stores, redis_url, pipeline, book)
-        escalation = await stack.enter_async_context(escalating)
         gateway = Gateway(
             settings=settings,
             pipeline=pipeline,
@@ -142,10 +143,11 @@ async def open_gateway(
             ledger=ledger,
             responses=responses,
             limiter=limiter,
-            escalation=escalation,
+            escalation=await stack.enter_async_context(escalating),
             database=database,
             redis=redis,
             head=head,
+            refused=await _run(stack, RefusedKeys(ledger)),
         )
         await _work_beside(stack, gateway)
         yield gateway

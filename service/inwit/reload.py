@@ -18,10 +18,11 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisClusterException, RedisError
 
 from inwit import telemetry
-from inwit.errors import InwitError, SetupError
+from inwit.errors import InwitError, LedgerError, SetupError
 from inwit.labels import Guard, Reload, Text
 from inwit.ledger import policies as ledger
 from inwit.ledger.database import Database
+from inwit.ledger.in_force import note_refused
 from inwit.policy.book import PolicyBook
 from inwit.policy.loader import load_policies
 from inwit.policy.policy import Policy
@@ -117,7 +118,7 @@ class PolicyReloader:
                     return None
                 outcome = await self._bring_into_force(await self._until_settled(files))
             except Exception as error:  # noqa: BLE001  # whatever it is, what is in force stays
-                outcome = self._refuse(error)
+                outcome = await self._refuse(error)
             telemetry.POLICY_RELOADS.labels(outcome.value).inc()
             return outcome
 
@@ -153,9 +154,15 @@ class PolicyReloader:
         if texts.keys() != {ref.digest for ref in refs}:
             raise _moving()
         self._check(policies)
-        await ledger.keep(self._database, [(ref, texts[ref.digest]) for ref in refs])
+        before = {policy.ref for policy in self.book.current.values()}
+        await ledger.keep(
+            self._database,
+            [(ref, texts[ref.digest]) for ref in refs],
+            fresh=refs - before,
+            gone={ref.name for ref in before} - policies.keys(),
+        )
         self._in_force = files
-        if refs == {policy.ref for policy in self.book.current.values()}:
+        if refs == before:
             self.book.confirm()
             return Reload.UNCHANGED
         self.book.replace(policies, datetime.now(UTC))
@@ -163,12 +170,26 @@ class PolicyReloader:
         log.info("policies_in_force", digests={ref.name: ref.digest for ref in refs})
         return Reload.OK
 
-    def _refuse(self, error: Exception) -> Reload:
+    async def _refuse(self, error: Exception) -> Reload:
         problems = _problems(error)
-        if problems != self.book.problems:
-            log.error("policies_refused", problems=problems)
+        fresh = problems != self.book.problems
         self.book.refuse(problems)
+        if fresh:
+            log.error("policies_refused", problems=problems)
+            if not isinstance(error, LedgerError | _Moving):
+                await self._note_refused(error, len(problems))
         return Reload.REFUSED
+
+    async def _note_refused(self, error: Exception, problems: int) -> None:
+        """Have the ledger say it. Where it cannot, what is in force stays so all the same."""
+        files = await asyncio.to_thread(_read, self._folder)
+        known = set((self._in_force or {}).values())
+        digests = {hashlib.sha256(text).hexdigest() for text in files.values() if text not in known}
+        why = error.kind if isinstance(error, InwitError) else InwitError.kind
+        try:
+            await note_refused(self._database, digests, why, problems)
+        except LedgerError:
+            log.warning("refusal_not_recorded")
 
     async def _watch(self, interval_s: float) -> None:
         while True:
@@ -256,8 +277,12 @@ def _read(folder: Path) -> _Files:
     return files
 
 
-def _moving() -> SetupError:
-    return SetupError("The policy folder changed while it was read. It is looked at again.")
+class _Moving(SetupError):
+    """The folder is being written; what it will be is not known yet."""
+
+
+def _moving() -> _Moving:
+    return _Moving("The policy folder changed while it was read. It is looked at again.")
 
 
 def _problems(error: Exception) -> tuple[str, ...]:

@@ -355,9 +355,9 @@ async def test_an_entry_of_an_earlier_version_is_gone(make_caller: MakeCaller) -
     """As one stands in a ledger that was begun before the answer was kept whole."""
     caller = await make_caller()
     facts = entry_facts(replace(RECORD, origin=STREAMED, contents={}), "ent_1", {}) | {"schema": 2}
-    body = entry_body(facts, 1, bytes(32))
+    body = entry_body(facts, 9, bytes(32))
     row = {
-        "sequence": 1,
+        "sequence": 9,
         "id": "ent_1",
         "time": RECORD.time,
         "type": "decision",

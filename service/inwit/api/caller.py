@@ -1,7 +1,8 @@
 """What a route knows of its caller beside the body: who it is, its trace, whether it is there."""
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -10,7 +11,7 @@ from opentelemetry.propagate import extract
 
 from inwit.api.middleware import EXTRA_HEADERS
 from inwit.bootstrap import Gateway
-from inwit.errors import ClientGone
+from inwit.errors import ClientGone, InwitError
 from inwit.types import KeyRole, Principal
 
 T = TypeVar("T")
@@ -29,6 +30,17 @@ async def enter(gateway: Gateway, request: Request, authorization: str | None) -
     allowance = await gateway.limiter.admit(principal)
     request.scope[EXTRA_HEADERS] = allowance.headers
     return principal
+
+
+def counting_refusals(gateway: Gateway) -> Callable[[Request], Awaitable[None]]:
+    """Has the ledger told which keys were refused, and on which routes."""
+
+    async def count(request: Request) -> None:
+        with contextlib.suppress(InwitError):  # it is refused all the same
+            principal = await gateway.keys.identify(request.headers.get("authorization"))
+            gateway.refused.count(principal, getattr(request.scope.get("route"), "path", "other"))
+
+    return count
 
 
 def trace_of(request: Request) -> Context | None:

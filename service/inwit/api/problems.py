@@ -3,7 +3,7 @@
 What is asked for on an OpenAI-shaped route is answered in OpenAI's envelope (openai_errors.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -18,6 +18,7 @@ from inwit.api.schemas import Wire
 from inwit.errors import (
     ConversationTooLong,
     FieldError,
+    Forbidden,
     InvalidField,
     InwitError,
     MethodNotAllowed,
@@ -98,9 +99,20 @@ def problem_json(error: InwitError, request_id: str) -> str:
     return body.model_dump_json(exclude_none=True)
 
 
-def install(app: FastAPI) -> None:
+Refused = Callable[[Request], Awaitable[None]]
+"""What is told of a request whose key may not do what it asks for, before it is answered."""
+
+
+def install(app: FastAPI, refused: Refused | None = None) -> None:
     """Answer every exception of ours, and Starlette's own; the middleware answers the rest."""
+
+    async def on_forbidden(request: Request, error: Exception) -> Response:
+        if refused is not None:
+            await refused(request)
+        return await _on_inwit_error(request, error)
+
     app.add_exception_handler(InwitError, _on_inwit_error)
+    app.add_exception_handler(Forbidden, on_forbidden)
     app.add_exception_handler(RequestValidationError, _on_wrong_parameter)
     app.add_exception_handler(HTTPException, _on_http_exception)
 

@@ -1,7 +1,7 @@
 """`inwit ledger erase`, `hold`, `holds`, `lift`, `prune` and `rotate-content-key`."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Annotated, TypeVar
 
@@ -12,6 +12,7 @@ from inwit.cli.database import with_ledger
 from inwit.config import load_settings
 from inwit.errors import SetupError
 from inwit.ledger import legal_holds
+from inwit.ledger.administration import OPERATOR, note_change
 from inwit.ledger.content_keys import KeyFile
 from inwit.ledger.database import Database
 from inwit.ledger.erasure import Erased, Wanted, erase, subject_of, would_erase
@@ -23,8 +24,6 @@ from inwit.ledger.transaction import Transaction
 from inwit.ledger.vault import Vault
 
 T = TypeVar("T")
-
-_OPERATOR = "operator"
 
 _EndUser = Annotated[
     str | None, typer.Option(help="An end user, as requests name them; with --tenant.")
@@ -78,7 +77,7 @@ def erase_content(
 
     async def work(database: Database) -> Erased:
         owner = tenant or await database.read(lambda each: tenant_of(each, response or ""))
-        wanted = Wanted(owner, end_user, response, _OPERATOR, reason)
+        wanted = Wanted(owner, end_user, response, OPERATOR, reason)
         if dry_run:
             return await would_erase(database, wanted)
         store = LedgerStore(database)
@@ -124,7 +123,7 @@ def place_hold(
             value = subject_of(transaction.connection, owner, end_user)
         else:
             scope, value = HoldScope.TENANT, owner
-        return legal_holds.place(transaction, scope, value, owner, reason, _OPERATOR)
+        return legal_holds.place(transaction, scope, value, owner, reason, OPERATOR)
 
     hold = _written(work)
     typer.echo(f"{hold.id} stands. To end it: inwit ledger lift {hold.id}")
@@ -154,7 +153,7 @@ def list_holds(
 
 def lift_hold(hold: Annotated[str, typer.Argument(help="The id of a hold.")]) -> None:
     """End a legal hold."""
-    _written(lambda transaction: legal_holds.lift(transaction, hold, _OPERATOR))
+    _written(lambda transaction: legal_holds.lift(transaction, hold, OPERATOR))
     typer.echo(f"{hold} is lifted.")
 
 
@@ -198,14 +197,9 @@ def rotate_content_key(
         raise typer.BadParameter("only with --subject-keys", param_hint="--tenant")
 
     async def work(database: Database) -> Rotated | int:
-        vault = _vault(database)
         if subject_keys:
-            return await rotate_subjects(database, vault, await _only(database, tenant, end_user))
-        if add:
-            _add_key(vault)
-        done = await rotate_master(database, vault)
-        await database.scrub()
-        return done
+            return await _rotate_subjects(database, tenant, end_user)
+        return await _rotate_master(database, add=add)
 
     done = with_ledger(work)
     if isinstance(done, int):
@@ -227,6 +221,29 @@ def rotate_content_key(
     typer.echo(
         "Every key is under the active master key; the others are needed by old backups only."
     )
+
+
+async def _rotate_subjects(database: Database, tenant: str | None, end_user: str | None) -> int:
+    only = await _only(database, tenant, end_user)
+    count = await rotate_subjects(database, _vault(database), only)
+    facts = {"content_keys": "subjects", "only": only, "subjects": count}
+    await _note_rotated(database, facts, tenant or "")
+    return count
+
+
+async def _rotate_master(database: Database, *, add: bool) -> Rotated:
+    vault = _vault(database)
+    if add:
+        _add_key(vault)
+    done = await rotate_master(database, vault)
+    active = {"content_keys": "master", "active": vault.holder.active, "added": add}
+    await _note_rotated(database, active | asdict(done))
+    await database.scrub()
+    return done
+
+
+async def _note_rotated(database: Database, facts: Mapping[str, object], tenant: str = "") -> None:
+    await database.write(lambda connection: note_change(connection, facts, tenant=tenant))
 
 
 async def _only(database: Database, tenant: str | None, end_user: str | None) -> str | None:
