@@ -137,6 +137,37 @@ async def test_what_a_dead_gateway_left_unsigned_is_signed_by_the_next(
     assert newest.size == 11
 
 
+def _ignored(_: Signed) -> None:
+    pass
+
+
+@pytest.mark.parametrize("other_signs", [True, False])
+async def test_entries_that_never_end_do_not_keep_it_from_telling(
+    database: Database, other_signs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does another gateway that is always the first to sign."""
+    told: list[Signed] = []
+    working, other = (Sequencer(database, [KEY], 60, tell) for tell in (told.append, _ignored))
+    await fill(database, 3)
+    read, inside = database.read, list[bool]()
+
+    async def and_then_more(work: Callable[[sa.Connection], Any]) -> Any:
+        found = await read(work)
+        if not inside:
+            inside.append(True)
+            await fill(database, 2)
+            if other_signs:
+                await other.work()
+            inside.clear()
+        return found
+
+    monkeypatch.setattr(database, "read", and_then_more)
+    async with asyncio.timeout(20):
+        await working.work()
+
+    assert len(told) == 1
+
+
 CHANGES: dict[str, Callable[[], sa.Executable]] = {
     "a hash": lambda: sa.update(ENTRIES).filter_by(sequence=290).values(hash=bytes(32)),
     "a node": lambda: sa.update(NODES).filter_by(level=1, place=0).values(hash=bytes(32)),

@@ -39,6 +39,7 @@ class Place:
     def make_key(self) -> str:
         """An API key."""
         made = run_inwit("keys create --name test --tenant acme --json", self.folder, self.settings)
+        assert made.returncode == 0, made.stderr
         return str(json.loads(made.stdout)["key"])
 
     @asynccontextmanager

@@ -71,7 +71,7 @@ def check_log(place: Place, callers: Callers) -> None:
 
 async def test_a_gateway_is_killed_in_the_middle_of_commits(place: Place, tmp_path: Path) -> None:
     callers, kept = await callers_of(place), tmp_path / "kept"
-    still_open = 0
+    still_open, died = 0, 0.0
     for _ in range(KILLS):
         async with place.gateway() as (gateway, address), callers.asking(address, at_once=24):
             await callers.grown(address)

@@ -207,7 +207,7 @@ def reason_of(error: BaseException) -> str:
 _CHAIN_LOCK = 0x1_1217  # any number, the same for every gateway
 
 
-def _lock(timeout_s: int) -> sa.Select[Any]:
+def _lock(timeout_s: int) -> sa.Select[Any, Any]:
     """One chain, many gateways: whoever appends holds this until the commit.
 
     A gateway that stands still meanwhile (a paused machine, a network that is gone) is thrown out

@@ -61,6 +61,11 @@ class _Growth:
     stored: bool
 
     @property
+    def more(self) -> bool:
+        """Whether more entries may wait than one checkpoint takes in."""
+        return self.stored or self.tree.size - self.before == STRIDE
+
+    @property
     def row(self) -> dict[str, Any]:
         """What names its checkpoint."""
         return {"size": self.tree.size, "root": self.tree.root()}
@@ -133,10 +138,13 @@ class Sequencer:
         elif datetime.now(UTC) - newest.time > IDLE:
             await self._database.write(lambda db: _beat(db, newest))
         while growth := await self._database.read(lambda db: _look(db, self._tree)):
-            if await self._database.write(lambda db, found=growth: _store(db, found)):
-                # Of its own transaction: what is signed must be durable before.
-                await self._database.write(lambda db, found=growth: _put_note(db, found, keys))
-                self._tree = growth.tree
+            if not await self._database.write(lambda db, found=growth: _store(db, found)):
+                return  # another gateway signs; to run after it would tell nobody of what it signed
+            # Of its own transaction: what is signed must be durable before.
+            await self._database.write(lambda db, found=growth: _put_note(db, found, keys))
+            self._tree = growth.tree
+            if not growth.more:
+                return  # entries that came meanwhile are for the next look
 
     async def _measure(self) -> None:
         size = self.newest.size if self.newest else 0
