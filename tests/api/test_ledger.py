@@ -177,6 +177,19 @@ async def test_checkpoint_keys_and_consistency(caller: Caller) -> None:
         assert refused.headers["content-type"] == "application/problem+json"
 
 
+async def test_what_another_gateway_signed_a_moment_ago_is_proven(caller: Caller) -> None:
+    await caller.respond(ASK)
+    old = await sign(caller)
+    await fill(caller, 300)
+    elsewhere = await Sequencer(caller.database, [KEY], 60).work()
+    assert elsewhere is not None
+
+    found = await answered(caller, f"/v1/ledger/consistency?old={old}&new={elsewhere.size}")
+
+    assert found["proof"]
+    assert (await caller.http.get("/v1/ledger/tile/0/000")).status_code == 200
+
+
 async def test_tiles_are_named_and_filled_as_c2sp_has_it(caller: Caller) -> None:
     await fill(caller, 600)
     size = await sign(caller)

@@ -178,13 +178,20 @@ def _checkpoints(routes: APIRouter, gateway: Gateway) -> None:
             raise InvalidField(
                 "Mend the parameter `old`.", (FieldError("old", "it must not be past `new`"),)
             )
-        newest = gateway.head.signed or await gateway.database.read(proofs.newest)
-        if newest is None or new > newest.size:
+        if new > await _signed_size(gateway, new):
             raise NotFound(f"No checkpoint covers {new} entries yet.")
         found = await gateway.database.read(
             lambda connection: proofs.consistency_of(connection, old, new)
         )
         return Consistency(old=old, new=new, proof=_told(found))
+
+
+async def _signed_size(gateway: Gateway, needed: int) -> int:
+    """How many entries a checkpoint covers: another gateway may have signed one a moment ago."""
+    newest = gateway.head.signed
+    if newest is None or newest.size < needed:
+        newest = await gateway.database.read(proofs.newest)
+    return newest.size if newest else 0
 
 
 def _tiles(routes: APIRouter, gateway: Gateway) -> None:
@@ -202,8 +209,8 @@ def _tiles(routes: APIRouter, gateway: Gateway) -> None:
         await gateway.keys.identify(request.headers.get("authorization"))
         number, width = _tile(place)
         start = number * WIDTH
-        newest = gateway.head.signed or await gateway.database.read(proofs.newest)
-        if newest is None or start + width > newest.size // WIDTH**level:
+        needed = (start + width) * WIDTH**level
+        if needed > await _signed_size(gateway, needed):
             raise _nothing()
         found = await gateway.database.read(
             lambda connection: proofs.hashes(connection, level, start, start + width)

@@ -211,9 +211,11 @@ def _lock(timeout_s: int) -> sa.Select[Any, Any]:
     """One chain, many gateways: whoever appends holds this until the commit.
 
     A gateway that stands still meanwhile (a paused machine, a network that is gone) is thrown out
-    by the server, so that the others do not wait for it for ever.
+    by the server, so that the others do not wait for it for ever, but less than their own
+    `lock_timeout`.
     """
-    idle = sa.func.set_config("idle_in_transaction_session_timeout", f"{timeout_s}s", True)
+    still = max(1, timeout_s // 3)
+    idle = sa.func.set_config("idle_in_transaction_session_timeout", f"{still}s", True)
     return sa.select(idle, sa.func.pg_advisory_xact_lock(_CHAIN_LOCK))
 
 
