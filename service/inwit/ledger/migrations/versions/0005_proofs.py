@@ -85,7 +85,8 @@ def _make_tree() -> None:
 
 
 def downgrade() -> None:
-    """Remove them. Content that is sealed can then be opened by nobody: its keys are gone."""
+    """Remove them, and content that is sealed: without its keys nobody can open it."""
+    op.execute("DELETE FROM contents WHERE nonce IS NOT NULL")
     for table in ("anchored", "checkpoints", "nodes", "legal_holds", "data_keys", "subjects"):
         op.drop_table(table)
     op.drop_index("ix_contents_plain", "contents")
