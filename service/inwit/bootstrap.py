@@ -23,6 +23,7 @@ from inwit.clients.classifiers.panel import Panel
 from inwit.clients.embedded.redis import embedded_redis
 from inwit.clients.model_watch import ModelWatch
 from inwit.clients.openai_compatible import Capabilities, OpenAICompatible
+from inwit.clients.presidio import open_presidio
 from inwit.clients.rate_limits import RateLimiter
 from inwit.clients.redis import answers, redis_client
 from inwit.clients.served import served_client
@@ -51,6 +52,7 @@ from inwit.pipeline.protocols import Classifiers, Ledger, Meter, ServedModel
 from inwit.pipeline.reviewer import Reviewer, ReviewLimits
 from inwit.pipeline.shadow import Shadows
 from inwit.pipeline.spans import Spans
+from inwit.pipeline.stored_redaction import RedactingLedger
 from inwit.policy.book import PolicyBook
 from inwit.policy.calibration import Calibration, Fingerprint, fits_all, load_calibrations
 from inwit.policy.loader import PACKAGED, load_policies
@@ -117,15 +119,15 @@ async def open_gateway(
         reloader = PolicyReloader(folder, database, check=partial(check_classifiers, panel))
         book = await reloader.open()
         redis_url, redis, limiter = await _open_redis(stack, settings, progress)
-        client = await stack.enter_async_context(_model(settings, progress))
-        await _open_panel(stack, panel)
+        client = await _open_judges(stack, settings, panel, progress)
         head = await stack.enter_async_context(open_checkpoints(settings, database))
         ledger = await _run(stack, LedgerStore(database))
         health = await _open_health(stack, settings, client, redis, database)
         await stack.enter_async_context(reloader.watching(redis, health.interval_s))
-        background = await _run(stack, Background())
         queue_up = partial(_is_up, health, Dependency.REDIS)
-        parts = Parts(client, panel, ledger, limiter, background, queue_up, spans)
+        kept = await _kept_by(stack, settings, ledger)
+        background = await _run(stack, Background())
+        parts = Parts(client, panel, kept, limiter, background, queue_up, spans)
         pipeline = assemble(parts, book, _limits(settings), calibrations)
         keys = ApiKeys(database, settings.key_cache_ms / 1000)
         stores = Stores(database, ledger, responses := StoredResponses(database), keys)
@@ -167,6 +169,8 @@ def _checked(settings: Settings) -> tuple[Panel, dict[Fingerprint, Calibration],
     """Judges, calibrations and the policy folder, of which is said what is wrong before anything
     is started.
     """
+    if settings.redact_stored != "off" and settings.redact_stored_ms >= settings.record_ms:
+        raise SetupError("INWIT_REDACT_STORED_MS must be less than INWIT_RECORD_MS.")
     panel = configured_panel(settings.classifiers)
     calibrations = known_calibrations(settings)
     folder = settings.policy_dir or PACKAGED
@@ -174,9 +178,25 @@ def _checked(settings: Settings) -> tuple[Panel, dict[Fingerprint, Calibration],
     return panel, calibrations, folder
 
 
-async def _open_panel(stack: AsyncExitStack, panel: Panel) -> None:
+async def _kept_by(stack: AsyncExitStack, settings: Settings, ledger: LedgerStore) -> Ledger:
+    """The ledger as the pipeline knows it: behind a finder of private data where one is set.
+
+    Raises:
+        SetupError: it cannot be had.
+    """
+    if settings.redact_stored == "off":
+        return ledger
+    finder = await asyncio.to_thread(open_presidio, settings.redact_stored_config)
+    return await _run(stack, RedactingLedger(ledger, finder, settings.redact_stored_ms / 1000))
+
+
+async def _open_judges(
+    stack: AsyncExitStack, settings: Settings, panel: Panel, progress: Progress
+) -> OpenAICompatible:
+    client = await stack.enter_async_context(_model(settings, progress))
     await panel.open()
     stack.push_async_callback(panel.close)
+    return client
 
 
 async def _open_telemetry(stack: AsyncExitStack, settings: Settings) -> Spans:

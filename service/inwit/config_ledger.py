@@ -1,7 +1,7 @@
 """The ledger's own settings: proofs, anchors, keys of content, how long things are kept."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings
@@ -51,6 +51,20 @@ class LedgerSettings(BaseSettings):
     )
     content_key: SecretStr | None = Field(
         None, description="The same keys in the environment, in place of a file."
+    )
+    redact_stored: Literal["off", "presidio"] = Field(
+        "off",
+        description="Take private data out of what is kept of decided responses, but for what was "
+        "released: presidio needs `inwit[pii]`. Never rely on it (docs/forgetting.md).",
+    )
+    redact_stored_ms: Annotated[int, Field(ge=1, le=60_000)] = Field(
+        500,
+        description="Longest time for that, a part of record_ms; past it texts are not kept.",
+    )
+    redact_stored_config: Path | None = Field(
+        None,
+        description="An analyzer configuration of Presidio's (YAML), with a model of spaCy that is "
+        "installed; patterns alone when unset.",
     )
     retention: RetentionRules | None = Field(
         None,

@@ -282,7 +282,8 @@ class CutRecord:
 class Record:
     """All that the ledger keeps of one response: facts for the entry, contents apart from them.
 
-    `checked` says that the candidate came from the caller, and nothing was generated.
+    `checked` says that the candidate came from the caller, and nothing was generated. `redacted`
+    counts private data, by kind, that was taken out of `contents`; None where nobody looked for it.
     """
 
     origin: Origin
@@ -303,6 +304,7 @@ class Record:
     contents: Mapping[str, bytes]
     checked: bool = False
     claim: Claim | None = None
+    redacted: Mapping[str, int] | None = None
 
     @property
     def outcome(self) -> Outcome:

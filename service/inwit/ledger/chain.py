@@ -145,6 +145,7 @@ def _decision(record: Record) -> dict[str, Any]:
         "sent": _sent(record.sent) if record.sent else None,
         "hold": _hold(record.hold) if record.hold else None,
         "timings_ms": dict(record.timings_ms),
+        **({} if record.redacted is None else {"redacted": dict(record.redacted)}),
     }
 
 

@@ -114,6 +114,8 @@ def _what(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from _terms(facts)
             yield from _verdicts(facts)
             yield "rewrites", _joined(facts.get("rewrites"))
+            taken = _object(facts.get("redacted")).items()
+            yield "taken out before it was kept", [f"{count} {kind}" for kind, count in taken]
         case "window":
             yield "characters", f"{facts.get('start')} to {facts.get('end') or 'the end'}"
             yield from _verdicts(facts)
