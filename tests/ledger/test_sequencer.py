@@ -48,7 +48,7 @@ async def change(database: Database, statement: sa.Executable) -> None:
     await database.write(lambda connection: connection.execute(statement))
 
 
-async def rows(database: Database, query: sa.Select[Any]) -> Sequence[Any]:
+async def rows(database: Database, query: Any) -> Sequence[Any]:
     return await database.read(lambda connection: connection.execute(query).all())
 
 
@@ -83,7 +83,7 @@ async def test_a_checkpoint_covers_what_is_committed(database: Database) -> None
         assert checkpoint.root == (await tree_of(database, signed.size)).root()
         assert VerifyingKey.read(KEY.vkey).signed(signed.note)
     nodes = await rows(database, sa.select(NODES.c.level, NODES.c.place))
-    assert sorted(map(tuple, nodes)) == [(1, 0), (1, 1)]
+    assert sorted((each.level, each.place) for each in nodes) == [(1, 0), (1, 1)]
 
 
 async def test_much_at_once_is_taken_in_strides(
@@ -240,17 +240,27 @@ async def test_a_quiet_hour_is_told(database: Database, monkeypatch: pytest.Monk
     assert last[0].type == ActKind.IDLE.value
 
 
-async def test_it_works_beside_requests_and_at_the_end(database: Database) -> None:
+async def test_it_works_beside_requests(database: Database) -> None:
     seen = asyncio.Event()
-    working = Sequencer(database, [KEY], 0.01, lambda signed: signed.size > 4 and seen.set())
+
+    def told(signed: Signed) -> None:
+        if signed.size == 6:
+            seen.set()
+
+    working = Sequencer(database, [KEY], 0.01, told)
     async with working.running(), asyncio.timeout(30):
         await fill(database, 5)
         await seen.wait()
-        working._every_s = 60
+
+
+async def test_it_works_once_more_at_the_end(database: Database) -> None:
+    working = Sequencer(database, [KEY], 600)
+    async with working.running():
         await fill(database, 5)
+
     assert working.newest is not None
     count = (await rows(database, sa.select(sa.func.count()).select_from(ENTRIES)))[0][0]
-    assert working.newest.size == count == 11
+    assert working.newest.size == count == 6
 
 
 async def test_a_failure_is_counted_and_tried_again(database: Database) -> None:
