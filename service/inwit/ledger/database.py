@@ -5,6 +5,7 @@ one after another, and a few for reading. docs/decisions/0005 has the measuremen
 """
 
 import asyncio
+import socket
 import sqlite3
 import ssl
 import time
@@ -226,7 +227,7 @@ def _engine(url: str, timeout_s: int, vault: Vault | None) -> sa.Engine:
     if remote:
         parsed, options = _postgresql(parsed, timeout_s)
     try:
-        return sa.create_engine(
+        engine = sa.create_engine(
             parsed,
             pool_size=_READERS + 1,
             pool_timeout=timeout_s,
@@ -240,6 +241,10 @@ def _engine(url: str, timeout_s: int, vault: Vault | None) -> sa.Engine:
             f"INWIT_DATABASE_URL needs the wheel {error.name}, which is not installed: "
             "pip install --require-hashes -r requirements/serve.txt."
         ) from error
+    if remote:
+        # pg8000 sends many rows one by one, and waits for each: have them sent in one statement.
+        engine.dialect.use_insertmanyvalues_wo_returning = True
+    return engine
 
 
 def _parse(url: str) -> sa.URL:
@@ -320,6 +325,9 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 def _set_up_postgresql(timeout_s: int, connection: Any, _record: Any) -> None:
     """A lock or a statement that hangs ends before the socket's own timeout closes everything."""
+    # pg8000 lets its socket wait 40 ms in the middle of each statement that is larger than its
+    # buffer, for word of the first part (Nagle's algorithm), and has no option for it.
+    connection._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     cursor = connection.cursor()
     cursor.execute(f"SET lock_timeout = '{timeout_s // 2}s'")
     cursor.execute(f"SET statement_timeout = '{timeout_s - 1}s'")

@@ -66,11 +66,13 @@ class LedgerStore:
     """The one writer of this process. What it is asked for is durable when it returns.
 
     While one commit is under way, what arrives waits and shares the next (group commit), so that
-    a busy gateway pays for one sync of the disk per batch and an idle one never waits.
+    a busy gateway pays for one sync of the disk per batch and an idle one never waits. One commit
+    takes `most_at_once` of them.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, most_at_once: int = _BATCH) -> None:
         self._database = database
+        self._most_at_once = most_at_once
         self._queue: asyncio.Queue[_Pending] = asyncio.Queue(_LONGEST_QUEUE)
 
     @property
@@ -147,7 +149,7 @@ class LedgerStore:
     async def _commit_forever(self) -> None:
         while True:
             batch = [await self._queue.get()]
-            while len(batch) < _BATCH and not self._queue.empty():
+            while len(batch) < self._most_at_once and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
             try:
                 await self._commit([pending for pending in batch if not pending.done.done()])
