@@ -134,6 +134,11 @@ async def world(
             "INWIT_HEALTH_INTERVAL_MS": "1000",
             "INWIT_LEASE_S": "3",
             "INWIT_UNDO_S": "0",
+            "INWIT_ANCHORS": json.dumps(
+                {"disk": f"file:{folder / 'anchor'}", "away": f"http://127.0.0.1:{free_port()}/"}
+            ),
+            "INWIT_CHECKPOINT_MS": "500",
+            "INWIT_ANCHOR_MS": "500",
         }
         hosts = [f"--callback-host 127.0.0.1:{port}" for port in callback_ports]
         made = await asyncio.to_thread(_make_key, data, settings, "--name backend", *hosts)

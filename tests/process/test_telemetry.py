@@ -53,10 +53,12 @@ async def test_a_trace_goes_through_gateway_judge_classifier_and_ledger(tmp_path
     assert {"generate", "judge", "classify", "record"} <= children.keys()
     for name in ("generate", "judge", "classify", "record"):
         assert children[name].parent_span_id == respond.span_id
-    (commit,) = (
+    # One commit for its acceptance, beside the generation, and one for its decision.
+    accepted, decided = (
         span for span in collector.named("commit") if span.links[0].trace_id == respond.trace_id
     )
-    assert commit.links[0].span_id == children["record"].span_id
+    assert accepted.links[0].span_id == respond.span_id
+    assert decided.links[0].span_id == children["record"].span_id
     # The model server hears which of the spans asked.
     came = [header["traceparent"] for header in server.headers if "traceparent" in header]
     asked = [parent.split("-")[2] for parent in came]
