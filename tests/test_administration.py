@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from inwit.cli import app
 from inwit.errors import PolicyError
+from inwit.labels import Reload
 from inwit.ledger.administration import short_list
 from inwit.ledger.content_keys import KeyFile
 from inwit.ledger.database import Database, sqlite_url
@@ -265,3 +266,21 @@ async def test_refusals_that_cannot_be_written_are_counted_on(make_caller: MakeC
 
     (told,) = await entries(caller.database, "refused")
     assert told["facts"]["count"] == 2
+
+
+async def test_a_ledger_that_cannot_be_written_leaves_policies_watched(
+    tmp_path: Path, database: Database
+) -> None:
+    folder = write_policies(tmp_path / "policies", default="1")
+    gateway = await opened(folder, database)
+    rename = "ALTER TABLE {} RENAME TO {}"
+    await database.write(lambda db: db.execute(sa.text(rename.format("entries", "away"))))
+
+    (folder / "default.yaml").write_text("name: [")
+    refused = await gateway.look()
+    await database.write(lambda db: db.execute(sa.text(rename.format("away", "entries"))))
+    write_policies(folder, default="2")
+    mended = await gateway.look()
+
+    assert (refused, mended) == (Reload.REFUSED, Reload.OK)
+    assert [version for _, _, version, _ in await policies_told(database)] == ["1", "2"]

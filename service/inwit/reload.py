@@ -182,14 +182,15 @@ class PolicyReloader:
 
     async def _note_refused(self, error: Exception, problems: int) -> None:
         """Have the ledger say it. Where it cannot, what is in force stays so all the same."""
-        files = await asyncio.to_thread(_read, self._folder)
-        known = set((self._in_force or {}).values())
-        digests = {hashlib.sha256(text).hexdigest() for text in files.values() if text not in known}
         why = error.kind if isinstance(error, InwitError) else InwitError.kind
+        known = set((self._in_force or {}).values())
         try:
+            files = await asyncio.to_thread(_read, self._folder)
+            fresh = {text for text in files.values() if text not in known}
+            digests = {hashlib.sha256(text).hexdigest() for text in fresh}
             await note_refused(self._database, digests, why, problems)
-        except LedgerError:
-            log.warning("refusal_not_recorded")
+        except Exception as worse:  # noqa: BLE001  # whatever it is, the watch must go on
+            log.warning("refusal_not_recorded", error=type(worse).__name__)
 
     async def _watch(self, interval_s: float) -> None:
         while True:
