@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from inwit.cases import Output
 from inwit.errors import Gone, LedgerError, SetupError
 from inwit.ledger.content_keys import KeyFile, KeyLines, KeyMissing, NoKeys, new_line
 from inwit.ledger.database import Database, sqlite_url
@@ -25,7 +24,7 @@ from inwit.ledger.opened import open_rows
 from inwit.ledger.read import stories
 from inwit.ledger.responses import StoredResponses
 from inwit.ledger.store import LedgerStore
-from inwit.ledger.tables import CONTENTS, DATA_KEYS, ENTRIES, SUBJECTS
+from inwit.ledger.tables import CONTENTS, DATA_KEYS, SUBJECTS
 from inwit.ledger.vault import (
     Owner,
     Piece,
@@ -35,7 +34,6 @@ from inwit.ledger.vault import (
     seal_text,
     sealed_text,
 )
-from tests.ledger.forgotten import ANSWER, EXPIRED, acts, edited, held
 from tests.ledger.sealed import LINE, SEALED, append_for, sealed_database
 from tests.ledger.test_store import RECORD
 
@@ -391,23 +389,3 @@ async def test_a_batch_costs_one_question(database: Database) -> None:
     await database.write(seal)
 
     assert [each.split()[0] for each in asked] == ["SELECT", "INSERT"]
-
-
-async def test_digests_in_entries_confirm_no_guess_and_agree_with_one_another(
-    tmp_path: Path,
-) -> None:
-    async with sealed_database(tmp_path) as database:
-        await held(database)
-        await edited(database, "A text that is easy to guess.", rule=True)
-        bodies = [row.body for row in await rows(database, ENTRIES)]
-        (decided,) = await acts(database, "decision")
-        (checked,) = await acts(database, "edit_checked")
-        (ruled,) = await acts(database, "ruled")
-        (outcome,) = await acts(database, "outcome")
-
-    for guess in (ANSWER, Output("A text that is easy to guess.", "stop"), EXPIRED):
-        assert not any(guess.digest.encode() in body for body in bodies)
-    assert len(decided["hold"]["offers"]["approve"]) == 64
-    told = {each["facts"]["digest"] for each in (checked, ruled, outcome)}
-    assert len(told) == 1
-    assert told != set(decided["hold"]["offers"].values())
