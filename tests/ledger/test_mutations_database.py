@@ -69,7 +69,11 @@ MUTATIONS: dict[str, Sequence[str]] = {
     "a root": ["UPDATE checkpoints SET root = randomblob(32) WHERE size = :c"],
     "a checkpoint of another size": ["UPDATE checkpoints SET size = size + 1 WHERE size = :c"],
     "a checkpoint beyond": ["UPDATE checkpoints SET size = size + 1000 WHERE size = :c"],
-    "a note": ["UPDATE checkpoints SET note = replace(note, 'A', 'B') WHERE size = :c"],
+    "a note": [
+        "UPDATE checkpoints SET note = substr(note, 1, length(note) - 20) "
+        "|| CASE substr(note, -20, 1) WHEN 'B' THEN 'C' ELSE 'B' END || substr(note, -19) "
+        "WHERE size = :c"
+    ],
     "a note that is none": ["UPDATE checkpoints SET note = 'text' WHERE size = :c"],
     "a note of another": [
         "UPDATE checkpoints SET note = (SELECT note FROM checkpoints AS other "

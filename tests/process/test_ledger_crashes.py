@@ -28,7 +28,7 @@ from tests.process.redis_server import valkey_server
 
 pytestmark = pytest.mark.process
 
-KILLS = 3
+KILLS = 2
 WAL = "ledger.sqlite3-wal"
 FRAME = 4096 + 24  # of a write-ahead file: a page and what stands before it
 
@@ -108,6 +108,7 @@ async def test_what_a_torn_write_ahead_file_loses_is_known(place: Place, tmp_pat
         with one_write_ahead_file(place):
             await callers.grown(address)
             await callers.more(20)
+            await callers.prove(address)
             gateway.process.kill()
             await asyncio.to_thread(gateway.process.wait)
             place.folder = copied(place, tmp_path / "as it lay")
@@ -152,6 +153,7 @@ async def test_a_disk_that_lied_is_noticed_by_who_kept_a_checkpoint(
             early = (place.folder / WAL).stat().st_size
             await callers.grown(address)
             await callers.more(20)
+            await callers.prove(address)
             gateway.process.kill()
             await asyncio.to_thread(gateway.process.wait)
             whole = (place.folder / WAL).read_bytes()

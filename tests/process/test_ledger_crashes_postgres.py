@@ -71,7 +71,7 @@ async def test_the_one_that_signs_stands_still_for_a_while(place: Place, tmp_pat
     async with place.gateway() as (one, first), place.gateway(**SLOW) as (_, second):
         async with callers.asking(first, second, at_once=8):
             await callers.grown(first)
-            for _ in range(3):
+            for _ in range(2):
                 one.process.send_signal(signal.SIGSTOP)
                 await callers.grown(second)
                 one.process.send_signal(signal.SIGCONT)
