@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -78,7 +78,7 @@ def proof_of(connection: sa.Connection, entry: sa.Row[Any]) -> Proof | None:
     signed = newest(connection)
     if signed is None or signed.size < entry.sequence:
         return None
-    way = inclusion(entry.sequence - 1, signed.size, _by_tile(connection, signed.size))
+    way = inclusion(entry.sequence - 1, signed.size, by_tile(connection, signed.size))
     return Proof(entry.sequence - 1, entry.body, tuple(way), signed)
 
 
@@ -89,19 +89,19 @@ def consistency_of(connection: sa.Connection, old: int, size: int) -> list[bytes
         LookupError: the tree is not that large.
         ValueError: the old size is the larger one.
     """
-    return consistency(old, size, _by_tile(connection, size))
+    return consistency(old, size, by_tile(connection, size))
 
 
-def _by_tile(connection: sa.Connection, size: int) -> Hashes:
+def by_tile(connection: sa.Connection, size: int) -> Hashes:
     """Hashes of a tree of `size` entries; each tile is read once."""
-    tiles: dict[tuple[int, int], Sequence[bytes]] = {}
+
+    @cache
+    def tile(level: int, first: int) -> Sequence[bytes]:
+        return hashes(connection, level, first, min(first + WIDTH, size // WIDTH**level))
 
     def read(level: int, start: int, end: int) -> Sequence[bytes]:
         first = start // WIDTH * WIDTH
-        if (level, first) not in tiles:
-            last = min(first + WIDTH, size // WIDTH**level)
-            tiles[level, first] = hashes(connection, level, first, last)
-        return tiles[level, first][start - first : end - first]
+        return tile(level, first)[start - first : end - first]
 
     return read
 

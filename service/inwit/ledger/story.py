@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +16,7 @@ from inwit.cases import ActKind, Reviewer
 from inwit.ledger import proofs
 from inwit.ledger.chain import leaf_hash
 from inwit.ledger.escalations import aware
-from inwit.ledger.merkle import WIDTH, Hashes, inclusion
+from inwit.ledger.merkle import Hashes, inclusion
 from inwit.ledger.notes import NoteError, VerifyingKey, checkpoint_of
 from inwit.ledger.opened import Changed, Pruned, facts_of
 from inwit.ledger.proofs import Signed
@@ -198,7 +197,7 @@ def _told(
     fate: Fate | None,
 ) -> tuple[Told, ...]:
     size, root = _said(checkpoint)
-    hashes, kept = _by_tile(connection, size), _kept(connection, rows)
+    hashes, kept = proofs.by_tile(connection, size), _kept(connection, rows)
     found: list[Told] = []
     for row in rows:
         facts, sound = _facts(row)
@@ -244,21 +243,6 @@ def _proof(hashes: Hashes, sequence: int, size: int) -> tuple[bytes, ...] | None
         return tuple(inclusion(sequence - 1, size, hashes))
     except LookupError:
         return None
-
-
-def _by_tile(connection: sa.Connection, size: int) -> Hashes:
-    """Hashes of the tree of a size; each tile is read once."""
-
-    @cache
-    def tile(level: int, first: int) -> Sequence[bytes]:
-        last = min(first + WIDTH, size // WIDTH**level)
-        return proofs.hashes(connection, level, first, last)
-
-    def read(level: int, start: int, end: int) -> Sequence[bytes]:
-        first = start // WIDTH * WIDTH
-        return tile(level, first)[start - first : end - first]
-
-    return read
 
 
 def _kept(connection: sa.Connection, rows: Iterable[Row]) -> dict[int, set[str]]:
