@@ -1,7 +1,6 @@
 """Checkpoints over committed entries: one after another, and never of a changed past."""
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,6 +24,7 @@ from inwit.ledger.proofs import Signed
 from inwit.ledger.sequencer import Forked, Sequencer
 from inwit.ledger.tables import CHECKPOINTS, ENTRIES, NODES
 from inwit.ledger.transaction import Transaction
+from inwit.ledger.verify import included
 from tests.ledger.both_databases import database as database
 from tests.ledger.test_postgres import postgres as postgres
 
@@ -290,23 +290,7 @@ async def test_proofs_come_from_tiles(database: Database, size: int) -> None:
         proof = await database.read(lambda connection, row=row: proofs.proof_of(connection, row))
         assert proof is not None
         assert proof.body == row.body
-        assert root_from(proof.index, tree.size, row.hash, list(proof.hashes)) == tree.root
+        assert included(row.hash, proof.index, tree.size, list(proof.hashes), tree.root)
     await fill(database, 1)
     row = (await rows(database, sa.select(ENTRIES).filter_by(sequence=size + 2)))[0]
     assert await database.read(lambda connection: proofs.proof_of(connection, row)) is None
-
-
-def root_from(index: int, size: int, leaf: bytes, proof: list[bytes]) -> bytes:
-    """RFC 9162 section 2.1.3.2, as written there."""
-    fn, sn, digest = index, size - 1, leaf
-    for hash_ in proof:
-        assert sn > 0
-        if fn & 1 or fn == sn:
-            digest = hashlib.sha256(b"\x01" + hash_ + digest).digest()
-            while not fn & 1 and fn:
-                fn, sn = fn >> 1, sn >> 1
-        else:
-            digest = hashlib.sha256(b"\x01" + digest + hash_).digest()
-        fn, sn = fn >> 1, sn >> 1
-    assert sn == 0
-    return digest

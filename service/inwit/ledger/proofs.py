@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from inwit.cases import ActKind
 from inwit.ledger.escalations import aware
 from inwit.ledger.merkle import WIDTH, Hashes, Tree, consistency, inclusion
 from inwit.ledger.tables import CHECKPOINTS, ENTRIES, NODES
@@ -34,12 +35,21 @@ class Proof:
 
 def newest(connection: sa.Connection) -> Signed | None:
     """The newest checkpoint."""
-    return _signed(connection, sa.true())
+    query = sa.select(CHECKPOINTS).where(CHECKPOINTS.c.note.is_not(None))
+    row = connection.execute(query.order_by(CHECKPOINTS.c.size.desc()).limit(1)).first()
+    return Signed(row.size, row.note, aware(row.time)) if row else None
 
 
-def at_size(connection: sa.Connection, size: int) -> Signed | None:
-    """The checkpoint of a tree of so many entries."""
-    return _signed(connection, CHECKPOINTS.c.size == size)
+def keys_entry(connection: sa.Connection, size: int | None = None) -> sa.Row[Any] | None:
+    """The newest entry that names the signing keys; among the first `size` entries, where given."""
+    query = sa.select(ENTRIES).where(
+        # Entries without a response are few, and an index leads to them.
+        ENTRIES.c.response_id == "",
+        ENTRIES.c.type == ActKind.SIGNING_KEYS.value,
+    )
+    if size is not None:
+        query = query.where(ENTRIES.c.sequence <= size)
+    return connection.execute(query.order_by(ENTRIES.c.sequence.desc()).limit(1)).first()
 
 
 def tree_at(connection: sa.Connection, size: int) -> Tree:
@@ -104,9 +114,3 @@ def by_tile(connection: sa.Connection, size: int) -> Hashes:
         return tile(level, first)[start - first : end - first]
 
     return read
-
-
-def _signed(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Signed | None:
-    query = sa.select(CHECKPOINTS).where(CHECKPOINTS.c.note.is_not(None), condition)
-    row = connection.execute(query.order_by(CHECKPOINTS.c.size.desc()).limit(1)).first()
-    return Signed(row.size, row.note, aware(row.time)) if row else None

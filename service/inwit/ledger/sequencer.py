@@ -19,10 +19,11 @@ import sqlalchemy as sa
 import structlog
 
 from inwit import telemetry
-from inwit.cases import ActKind, ActRecord
+from inwit.cases import ActKind
 from inwit.errors import InwitError, LedgerError
 from inwit.labels import Cause
 from inwit.ledger import proofs
+from inwit.ledger.administration import note
 from inwit.ledger.database import Database
 from inwit.ledger.escalations import maybe
 from inwit.ledger.merkle import Node, Tree
@@ -36,7 +37,6 @@ from inwit.ledger.notes import (
 )
 from inwit.ledger.proofs import Signed
 from inwit.ledger.tables import CHECKPOINTS, ENTRIES, NODES
-from inwit.ledger.transaction import Transaction
 
 log = structlog.get_logger()
 
@@ -134,7 +134,7 @@ class Sequencer:
 
     async def _sign(self, keys: Sequence[SigningKey], newest: Signed | None) -> None:
         if newest is None or _signers(newest) != {key.id for key in keys}:
-            await self._database.write(lambda db: _name_keys(db, keys, newest))
+            await self._database.write(lambda db: _name_keys(db, keys))
         elif datetime.now(UTC) - newest.time > IDLE:
             await self._database.write(lambda db: _beat(db, newest))
         while growth := await self._database.read(lambda db: _look(db, self._tree)):
@@ -182,14 +182,11 @@ def _signers(newest: Signed) -> set[str]:
     return {key_id for _, key_id in signers(newest.note)}
 
 
-def _name_keys(
-    connection: sa.Connection, keys: Sequence[SigningKey], newest: Signed | None
-) -> None:
+def _name_keys(connection: sa.Connection, keys: Sequence[SigningKey]) -> None:
     """An entry that says by which keys the next checkpoint is signed; once, whoever comes."""
-    query = sa.select(ENTRIES.c.body).where(ENTRIES.c.type == ActKind.SIGNING_KEYS.value)
-    last = connection.execute(query.order_by(ENTRIES.c.sequence.desc()).limit(1)).scalar()
+    last = proofs.keys_entry(connection)
     vkeys = [key.vkey for key in keys]
-    before: list[str] = json.loads(last)["facts"]["vkeys"] if last else []
+    before: list[str] = json.loads(last.body)["facts"]["vkeys"] if last else []
     if before == vkeys:
         return
     facts = {
@@ -197,19 +194,13 @@ def _name_keys(
         "added": [each for each in vkeys if each not in before],
         "removed": [each for each in before if each not in vkeys],
     }
-    _append(connection, ActKind.SIGNING_KEYS, facts)
+    note(connection, ActKind.SIGNING_KEYS, facts)
 
 
 def _beat(connection: sa.Connection, newest: Signed) -> None:
     """In a quiet hour an entry of its own: the checkpoint over it says that nothing else came."""
     if proofs.newest(connection) == newest and _time_of(connection, newest.size + 1) is None:
-        _append(connection, ActKind.IDLE, {"since": newest.time.isoformat()})
-
-
-def _append(connection: sa.Connection, kind: ActKind, facts: dict[str, Any]) -> None:
-    transaction = Transaction(connection)
-    transaction.add(ActRecord(kind, transaction.now, "", None, facts, {}))
-    transaction.flush()
+        note(connection, ActKind.IDLE, {"since": newest.time.isoformat()})
 
 
 def _time_of(connection: sa.Connection, sequence: int) -> datetime | None:
@@ -258,6 +249,6 @@ def _store(connection: sa.Connection, growth: _Growth) -> bool:
 
 def _put_note(connection: sa.Connection, growth: _Growth, keys: Sequence[SigningKey]) -> None:
     """Sign it, unless another gateway has."""
-    note = signed_note(Checkpoint(keys[0].name, **growth.row), keys)
+    signed = signed_note(Checkpoint(keys[0].name, **growth.row), keys)
     update = sa.update(CHECKPOINTS).filter_by(**growth.row, note=None)
-    connection.execute(update.values(note=note))
+    connection.execute(update.values(note=signed))

@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from inwit.cases import ActKind, Reviewer
+from inwit.cases import Reviewer
 from inwit.ledger import proofs
 from inwit.ledger.chain import leaf_hash
 from inwit.ledger.escalations import aware
@@ -270,10 +270,7 @@ def _keys(connection: sa.Connection, checkpoint: Signed | None) -> tuple[str, ..
     """The public keys that the newest covered entry about keys names."""
     if checkpoint is None:
         return ()
-    query = sa.select(ENTRIES).where(
-        _ENTRY.type == ActKind.SIGNING_KEYS.value, _ENTRY.sequence <= checkpoint.size
-    )
-    row = connection.execute(query.order_by(_ENTRY.sequence.desc()).limit(1)).first()
+    row = proofs.keys_entry(connection, checkpoint.size)
     try:
         return tuple(facts_of(row)["facts"]["vkeys"]) if row else ()
     except Changed:
