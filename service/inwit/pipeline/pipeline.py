@@ -115,7 +115,7 @@ class Pipeline:
         with self._recording.releasing(call.claim):
             job = admit(call, self._policies.current, self._model, self._limits, live)
         with self._recording.settling(job, self._windows):
-            draft = await self._generate(job)
+            draft = await self._generate(job)  # recorded as accepted meanwhile
             first = draft.flagged or await self._reviewer.review(draft.subject, draft.candidate)
             outcome = await self._rewrite(job, draft.subject, first)
             if not self._queue_up():
