@@ -10,6 +10,7 @@ import structlog
 
 from inwit import telemetry
 from inwit.labels import Dependency
+from inwit.tasks import beside
 
 log = structlog.get_logger()
 
@@ -67,12 +68,8 @@ class Health:
     async def watching(self) -> AsyncGenerator[None]:
         """Look once now, then in the background while the block runs."""
         await self.look(self._first_s)
-        watcher = asyncio.create_task(self._watch(), name="health")
-        try:
+        async with beside("health", self._watch()):
             yield
-        finally:
-            watcher.cancel()
-            await asyncio.gather(watcher, return_exceptions=True)
 
     async def look(self, within_s: float = LOOK_S) -> None:
         """Look at every dependency at once."""

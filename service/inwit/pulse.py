@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from inwit import __version__, telemetry
+from inwit.tasks import beside
 
 _EVERY_S = 1.0
 _WINDOW = 15  # looks: between two scrapes none is forgotten
@@ -33,12 +34,8 @@ class Pulse:
     async def running(self) -> AsyncGenerator[None]:
         """Look now and while the block runs."""
         telemetry.BUILD_INFO.labels(__version__).set(1)
-        beating = asyncio.create_task(self._forever(), name="pulse")
-        try:
+        async with beside("pulse", self._forever()):
             yield
-        finally:
-            beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
 
     def look(self) -> None:
         """Set every gauge."""

@@ -26,6 +26,7 @@ from inwit.ledger.in_force import note_refused
 from inwit.policy.book import PolicyBook
 from inwit.policy.loader import load_policies
 from inwit.policy.policy import Policy
+from inwit.tasks import beside
 from inwit.types import Action, Enforcement
 
 log = structlog.get_logger()
@@ -127,16 +128,11 @@ class PolicyReloader:
         self, redis: Redis | RedisCluster, interval_s: float
     ) -> AsyncGenerator[None]:
         """While the block runs, look when told by the channel or by `ask`, and every interval."""
-        tasks = (
-            asyncio.create_task(self._watch(interval_s), name="policy-watch"),
-            asyncio.create_task(self._listen(redis), name="policy-channel"),
-        )
-        try:
+        async with (
+            beside("policy-watch", self._watch(interval_s)),
+            beside("policy-channel", self._listen(redis)),
+        ):
             yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _until_settled(self, files: _Files) -> _Files:
         for _ in range(_SETTLE_LOOKS):

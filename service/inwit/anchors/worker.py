@@ -16,6 +16,7 @@ from inwit.ledger.database import Database
 from inwit.ledger.escalations import aware
 from inwit.ledger.proofs import Signed
 from inwit.ledger.tables import ANCHORED
+from inwit.tasks import beside
 
 log = structlog.get_logger()
 
@@ -41,12 +42,8 @@ class Anchoring:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Work while the block runs."""
-        working = asyncio.create_task(self._forever(), name="anchoring")
-        try:
+        async with beside("anchoring", self._forever()):
             yield
-        finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
 
     async def work(self) -> None:
         """Send the newest checkpoint to every anchor that does not have it."""

@@ -22,6 +22,7 @@ from inwit import telemetry
 from inwit.clients.redis import redis_client
 from inwit.config import RateRules, Rates
 from inwit.errors import RateLimited
+from inwit.tasks import stop
 from inwit.types import Principal
 
 log = structlog.get_logger()
@@ -276,8 +277,7 @@ class RateLimiter:
     async def close(self) -> None:
         """Close what `open` opened."""
         if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.gather(self._watcher, return_exceptions=True)
+            await stop(self._watcher)
         await self._stack.aclose()
 
     async def admit(self, principal: Principal) -> Allowance:

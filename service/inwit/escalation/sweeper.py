@@ -22,6 +22,7 @@ from inwit.ledger.database import Database
 from inwit.ledger.standing import Standing, anything_due, standing
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.transaction import Transaction
+from inwit.tasks import beside
 
 log = structlog.get_logger()
 
@@ -52,15 +53,13 @@ class Sweeper:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Sweep while the block runs."""
-        often = (self.clocks, self.tell, self.measure)
-        turns = (*((each, _EVERY_S) for each in often), (self.compare, _COMPARE_S))
-        tasks = [asyncio.create_task(self._forever(*turn)) for turn in turns]
-        try:
+        async with (
+            beside("sweep-clocks", self._forever(self.clocks, _EVERY_S)),
+            beside("sweep-tell", self._forever(self.tell, _EVERY_S)),
+            beside("sweep-measure", self._forever(self.measure, _EVERY_S)),
+            beside("sweep-compare", self._forever(self.compare, _COMPARE_S)),
+        ):
             yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def sweep(self) -> None:
         """Look once at every clock, and tell the queue what it was not told.

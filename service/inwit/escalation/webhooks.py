@@ -42,6 +42,7 @@ from inwit.ledger.deliveries import Delivery
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.stored import Stored
 from inwit.ledger.transaction import Transaction
+from inwit.tasks import beside
 
 log = structlog.get_logger()
 
@@ -150,18 +151,11 @@ class Deliverer:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Send while the block runs; at its end, what is under way has a few seconds."""
-        loop = asyncio.create_task(self._send_forever(), name="webhooks")
         try:
-            yield
+            async with beside("webhooks", self._send_forever()):
+                yield
         finally:
-            loop.cancel()
-            await asyncio.gather(loop, return_exceptions=True)
-            if self._posts:
-                await asyncio.wait(self._posts, timeout=_DRAIN_S)
-            rest = list(self._posts)
-            for post in rest:
-                post.cancel()
-            await asyncio.gather(*rest, return_exceptions=True)
+            await self._drain()
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     def wake(self) -> None:
@@ -174,6 +168,14 @@ class Deliverer:
             return []
         webhooks = "1 webhook was" if self._given_up == 1 else f"{self._given_up} webhooks were"
         return [f"{webhooks} given up in the last day: inwit queue deliveries"]
+
+    async def _drain(self) -> None:
+        if self._posts:
+            await asyncio.wait(self._posts, timeout=_DRAIN_S)
+        rest = list(self._posts)
+        for post in rest:
+            post.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     async def _send_forever(self) -> None:
         while True:

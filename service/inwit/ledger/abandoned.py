@@ -15,6 +15,7 @@ from inwit.ledger.database import Database
 from inwit.ledger.store import ENDS, LedgerStore
 from inwit.ledger.stored import origin_of
 from inwit.ledger.tables import ENTRIES
+from inwit.tasks import beside
 
 log = structlog.get_logger()
 
@@ -37,12 +38,8 @@ class Abandoned:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Look now and then while the block runs."""
-        looking = asyncio.create_task(self._forever(), name="abandoned")
-        try:
+        async with beside("abandoned", self._forever()):
             yield
-        finally:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
 
     async def look(self) -> int:
         """End what is left open, and give how many that were.

@@ -25,6 +25,7 @@ from inwit.ledger.sealing import Fate
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.tables import CONTENTS, DATA_KEYS, ENTRIES, ESCALATIONS
 from inwit.ledger.transaction import Transaction
+from inwit.tasks import beside
 
 log = structlog.get_logger()
 
@@ -94,12 +95,8 @@ class Retention:
         if not self._content and not self._entries:
             yield
             return
-        looking = asyncio.create_task(self._forever(), name="retention")
-        try:
+        async with beside("retention", self._forever()):
             yield
-        finally:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
 
     async def look(self, now: datetime | None = None) -> Kept:
         """Follow every rule once; with `dry_run` only count.

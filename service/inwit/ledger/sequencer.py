@@ -37,6 +37,7 @@ from inwit.ledger.notes import (
 )
 from inwit.ledger.proofs import Signed
 from inwit.ledger.tables import CHECKPOINTS, ENTRIES, NODES
+from inwit.tasks import beside
 
 log = structlog.get_logger()
 
@@ -92,12 +93,10 @@ class Sequencer:
     async def running(self) -> AsyncGenerator[None]:
         """Work while the block runs, and once more at its end."""
         await self._try()
-        working = asyncio.create_task(self._forever(), name="sequencer")
         try:
-            yield
+            async with beside("sequencer", self._forever()):
+                yield
         finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
             await self._try()
 
     async def work(self) -> Signed | None:

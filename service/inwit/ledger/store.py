@@ -21,6 +21,7 @@ from inwit.ledger.database import Database
 from inwit.ledger.idempotency import Wanted
 from inwit.ledger.tables import ENTRIES
 from inwit.ledger.transaction import Entry, Transaction, encoded
+from inwit.tasks import beside
 from inwit.tracing import TRACER
 from inwit.types import Claim
 
@@ -83,17 +84,11 @@ class LedgerStore:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Commit in the background while the block runs, and what is queued at its end."""
-        writer = asyncio.create_task(self._commit_forever(), name="ledger-writer")
-        try:
-            yield
-        finally:
+        async with beside("ledger-writer", self._commit_forever()):
             try:
-                async with asyncio.timeout(_DRAIN_S):
-                    await self._queue.join()
-            except TimeoutError:
-                log.error("ledger_not_drained", entries=self._queue.qsize())
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+                yield
+            finally:
+                await self._drain()
 
     async def append(self, record: AnyRecord) -> Receipt:
         """Make the record durable. Cancelled before its commit begins, it is not written.
@@ -136,6 +131,13 @@ class LedgerStore:
             self._put(_Release(claim))
         except LedgerError:
             log.warning("claim_not_released")
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                await self._queue.join()
+        except TimeoutError:
+            log.error("ledger_not_drained", entries=self._queue.qsize())
 
     def _put(self, work: _Work) -> asyncio.Future[Any]:
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

@@ -12,6 +12,7 @@ from inwit.errors import InwitError
 from inwit.labels import Bound
 from inwit.ledger.database import Database
 from inwit.miss_rate.reading import WINDOW, MissReport, Reading, read_on
+from inwit.tasks import beside
 
 log = structlog.get_logger()
 
@@ -34,12 +35,8 @@ class MissRates:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Look now and then while the block runs."""
-        looking = asyncio.create_task(self._forever(), name="miss-rate")
-        try:
+        async with beside("miss-rate", self._forever()):
             yield
-        finally:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
 
     async def look(self) -> None:
         """Read what is new, and show what that makes of the last 30 days, to the day."""
