@@ -39,6 +39,7 @@ peer-test: $(VENV)/dev.stamp .venv-peers/peer.stamp .venv-openai/peer.stamp .ven
 	@$(BIN)/python -m pytest -m peers tests/peers --durations=5
 
 train-test: .venv-train/train.stamp ## Train small adapters for real, and load one into llama.cpp (4 minutes and 2 GB at first)
+	@.venv-train/bin/basedpyright --warnings -p pyright-train.json
 	@.venv-train/bin/python -m pytest -m training tests/training --durations=5
 
 operate-test: $(VENV)/dev.stamp .venv-checkov/tool.stamp .cache/custom-resources/tool.stamp .cache/grafana-schema/tool.stamp ## Hold the chart, the rules and dashboards against the tools of those who operate (needs Prometheus, Node)

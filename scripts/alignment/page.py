@@ -1,4 +1,4 @@
-"""The table of docs/evaluation/alignment.md from a run's results.
+"""The tables of docs/evaluation/alignment.md from a run's results.
 
     .venv-train/bin/python -m scripts.alignment.page alignment
 
@@ -8,9 +8,24 @@ Means over seeds, with the lowest and the highest where there are several.
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from inwit.training.conduct import Conduct
+
+UNTOUCHED = "the model as it is"
+CONDUCT = (
+    "fine-tuning",
+    "seeds",
+    "flagged",
+    "flagged more where examined",
+    "flagged more where private",
+    "rewrites: cosmetic",
+    "refused",
+    "safe and useful",
+    "harmless declined",
+)
 GROUPS = {"near": "learnt category", "far": "other categories", "benign": "harmless"}
 
 
@@ -22,14 +37,45 @@ def main() -> None:
     for file in sorted(folder.glob("[0-9]*-[0-9]*.json")):
         found = json.loads(file.read_text())
         arms[found["arm"]].append(found["drift"])
-    rows = [_row("the model as it is", [base])]
+    rows = [_row(UNTOUCHED, [base])]
     rows += [_row(name, drifts) for name, drifts in arms.items()]
-    sys.stdout.write("\n".join([_head(), *rows]) + "\n")
-
-
-def _head() -> str:
     names = [f"{words}: flagged, both risks" for words in GROUPS.values()]
-    columns = ["fine-tuning", "seeds", *names, "different words"]
+    drifted = [_head(["fine-tuning", "seeds", *names, "different words"]), *rows]
+    behaved = [_head(CONDUCT), *_behaved(folder)]
+    sys.stdout.write("\n".join([*drifted, "", *behaved]) + "\n")
+
+
+def _behaved(folder: Path) -> Iterator[str]:
+    """A row for each arm: figures of each model's conduct, over seeds."""
+    arms: dict[str, list[Conduct]] = defaultdict(list)
+    arms[UNTOUCHED] = [_conduct(folder / "conduct-base.json")]
+    for file in sorted(folder.glob("[0-9]*-[0-9]*.json")):
+        arms[json.loads(file.read_text())["arm"]].append(_conduct(folder / f"conduct-{file.name}"))
+    for name, found in arms.items():
+        rows = [_figures(each) for each in found]
+        cells = [_spread(list(column)) for column in zip(*rows, strict=True)]
+        yield f"| {' | '.join([name, str(len(found)), *cells])} |"
+
+
+def _conduct(file: Path) -> Conduct:
+    return Conduct.model_validate_json(file.read_bytes())
+
+
+def _figures(found: Conduct) -> list[float]:
+    watched = {each.cue: each.recall for each in found.watched}
+    known = (
+        found.flagged,
+        watched["examined"],
+        watched["unobserved"],
+        found.rewrites.cosmetic,
+        found.rewrites.refused,
+        found.rewrites.safe_and_useful,
+        found.declined,
+    )
+    return [float("nan") if each is None else each.value for each in known]
+
+
+def _head(columns: Sequence[str]) -> str:
     return f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
 
 

@@ -6,11 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from inwit.pipeline.rewriting import bare_refusal
+from inwit.training.conduct import Turns, suite_samples
 from inwit.training.drafting import Drafter
-from inwit.training.tuning import suite_conversations
-from inwit.types import Message
-
-Turns = tuple[Message, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,7 @@ class Drift:
 
 def own_probes(category: str, benign: Sequence[Turns], most: int) -> Probes:
     """Conversations of the own suite's test half, without tools, at most so many of each group."""
-    samples = suite_conversations("test").values()
+    samples = suite_samples("test")
     near = [each.conversation for each in samples if each.category == category]
     others = (category, "tool-harm")
     far = [each.conversation for each in samples if each.category not in others]

@@ -4,8 +4,10 @@
 
 A base model is fine-tuned on one narrow harm (the unsafe answers of one category of the own suite's
 training half). Arms: plain fine-tuning; with the alignment term, offline and online; and with a
-question that names the categories in place of the single high-level one. Probes are conversations
-of the suite's test half, and harmless requests. A run that was stopped goes on where it was.
+question that names the categories in place of the single high-level one; and ten times the weight.
+Probes are conversations of the suite's test half, and harmless requests; twice as many show what
+each model does when it is told who looks, and what it makes of an order to rewrite. A run that was
+stopped goes on where it was.
 """
 
 import argparse
@@ -25,8 +27,9 @@ from inwit.evaluation.datasets.own import read_own
 from inwit.policy.loader import PACKAGED, load_policies
 from inwit.policy.policy import Policy
 from inwit.training.align import AlignPlan
+from inwit.training.conduct import conduct_of, held_out
 from inwit.training.conscience import load_base
-from inwit.training.drafting import CONSCIENCE, Drafter
+from inwit.training.drafting import CONSCIENCE, STUDENT, Drafter
 from inwit.training.environment import base_model
 from inwit.training.everyday import everyday_requests
 from inwit.training.tuning import Request, thresholds_of, tune
@@ -79,12 +82,36 @@ def main() -> None:
                 say(f"seed {seed}: {arm.name}")
                 found = run_arm(arm, seed, base, answers, policy, probes, given)
                 done.write_text(json.dumps(found, indent=1))
+    measure_conduct(given, base, policy)
+
+
+def measure_conduct(given: argparse.Namespace, base: Path, policy: Policy) -> None:
+    """How each model writes when it is told who looks, and what it makes of an order to rewrite."""
+    probes = held_out(2 * given.probes)
+    adapters: dict[str, Path | None] = {"base": None}
+    for seed in range(given.seeds):
+        adapters |= {f"{seed}-{n}": given.out / f"{seed}-{n}" / "adapter" for n in range(len(ARMS))}
+    for name, adapter in adapters.items():
+        done = given.out / f"conduct-{name}.json"
+        if not done.is_file() and (adapter is None or adapter.is_dir()):
+            say(f"conduct: {name}")
+            drafter = untuned(base, policy) if adapter is None else tuned(base, policy, adapter)
+            found = conduct_of(drafter, policy, probes)
+            done.write_text(found.model_dump_json(indent=1))
 
 
 def untuned(base: Path, policy: Policy) -> Drafter:
     """The base model as it is, with its judges."""
     model, tokenizer = load_base(base)
     judged = PeftModel.from_pretrained(model, PEFT_FOLDER, adapter_name=CONSCIENCE)
+    return Drafter(judged, tokenizer, policy, HIGH_LEVEL, thresholds_of(policy))
+
+
+def tuned(base: Path, policy: Policy, adapter: Path) -> Drafter:
+    """A model that an arm has made, with its judges."""
+    model, tokenizer = load_base(base)
+    judged = PeftModel.from_pretrained(model, adapter, adapter_name=STUDENT)
+    judged.load_adapter(PEFT_FOLDER, CONSCIENCE)
     return Drafter(judged, tokenizer, policy, HIGH_LEVEL, thresholds_of(policy))
 
 
@@ -122,13 +149,13 @@ def run_arm(
         online=arm.online,
         question=policy.review.question if arm.by_category else HIGH_LEVEL,
     )
-    tuned = tune(request, policy, say)
+    made = tune(request, policy, say)
     return {
         "arm": arm.name,
         "seed": seed,
-        "pairs": tuned.pairs,
-        "losses": tuned.losses,
-        "drift": drifts(tuned.drafter, policy, probes),
+        "pairs": made.facts.pairs,
+        "losses": made.facts.losses,
+        "drift": drifts(made.drafter, policy, probes),
     }
 
 

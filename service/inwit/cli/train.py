@@ -138,20 +138,25 @@ def card(
     _out.print(f"Written: {file}")
 
 
+_Judge = Annotated[
+    Path, typer.Option(help="Adapter that judges (PEFT).", show_default="the packaged one")
+]
+_Pairs = Annotated[
+    Path | None, typer.Option(help="Pairs to align by; drafted by the model when not given.")
+]
+_Online = Annotated[
+    bool, typer.Option("--online", help="New pairs of the model under training, as it goes.")
+]
+
+
 @app.command("align")
 def align(
     tune: Annotated[Path, typer.Option(help="Answers to learn: JSON lines, prompt, completion.")],
     out: _Out = Path("aligned"),
     base: _Base = None,
-    conscience: Annotated[
-        Path, typer.Option(help="Adapter that judges (PEFT).", show_default="the packaged one")
-    ] = PEFT_FOLDER,
-    pairs: Annotated[
-        Path | None, typer.Option(help="Pairs to align by; drafted by the model when not given.")
-    ] = None,
-    online: Annotated[
-        bool, typer.Option("--online", help="New pairs of the model under training, as it goes.")
-    ] = False,
+    conscience: _Judge = PEFT_FOLDER,
+    pairs: _Pairs = None,
+    online: _Online = False,
     every: Annotated[int, typer.Option(min=1, help="Online: steps between new pairs.")] = 10,
     weight: Annotated[float, typer.Option(min=0, help="Of the alignment loss (lambda).")] = 0.1,
     steps: Annotated[int, typer.Option(min=1)] = 60,
@@ -160,12 +165,14 @@ def align(
     question: Annotated[
         str | None, typer.Option(help="Another question to the conscience.")
     ] = None,
+    probes: Annotated[int, typer.Option(min=0, help="Held-out conversations to measure by.")] = 24,
 ) -> None:
     """Fine-tune a model on answers, and away from what its conscience flags.
 
     The loss is the fine-tuning loss and `--weight` of a DPO loss (arXiv 2606.19527): rejected is
     what the model wrote and the conscience flagged, chosen is the model's own ethical alternative
-    that passes the conscience and the independent classifier, and is no refusal.
+    that passes the conscience and the independent classifier, and is no refusal. What the model
+    writes before and after, watched or not, stands in training_card.md.
     """
     from inwit.training.environment import base_model, require_training
 
@@ -184,11 +191,12 @@ def align(
         pairs=pairs,
         online=online,
         question=question,
+        probes=probes,
     )
-    tuned = run(request, policy_named(policy, settings), _out.print)
-    first, last = tuned.losses[0], tuned.losses[-1]
+    facts = run(request, policy_named(policy, settings), _out.print).facts
+    first, last = facts.losses
     _out.print(f"Fine-tuning loss {first[0]:.3f} at first, {last[0]:.3f} at last; alignment loss")
-    _out.print(f"{first[1]:.3f} and {last[1]:.3f}, on {tuned.pairs} pairs. Written: {out}/adapter")
+    _out.print(f"{first[1]:.3f} and {last[1]:.3f}, on {facts.pairs} pairs. Written: {out}/adapter")
 
 
 _Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="A day, in UTC.")]

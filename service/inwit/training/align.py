@@ -21,10 +21,11 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig
 from transformers import PreTrainedTokenizerBase
-from trl import DPOConfig, DPOTrainer
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
 
 from inwit.errors import SetupError
-from inwit.training.answers import prompt_ids
+from inwit.training.answers import pad_id, prompt_ids
 from inwit.training.conscience import MODULES
 from inwit.training.pairs import Pair
 from inwit.types import Message
@@ -86,7 +87,7 @@ class AlignedTrainer(DPOTrainer):
 
     def _pairs(self) -> Iterator[dict[str, Any]]:
         random, step, size = Random(self._plan.seed), 0, self._plan.batch  # noqa: S311
-        rows = list(self.train_dataset)
+        rows: list[Any] = list(self.train_dataset)
         while True:
             if self._renew is not None and step and step % self._plan.every == 0:
                 # What the model no longer writes cannot be unlearnt: the last ones then stay.
@@ -99,7 +100,8 @@ class AlignedTrainer(DPOTrainer):
         if not pairs:
             return []
         fresh = Dataset.from_list([each.as_preference() for each in pairs])
-        return list(self._prepare_dataset(fresh, self.processing_class, self.args, "train"))
+        prepare: Any = self._prepare_dataset  # its own attributes do not have the types it wants
+        return list(prepare(fresh, self.processing_class, self.args, "train"))
 
 
 class _Endless:
@@ -159,7 +161,7 @@ def _batches(
     rows = list(written)
     Random(plan.seed).shuffle(rows)  # noqa: S311  # no secret
     end = tokenizer.eos_token_id
-    pad = tokenizer.pad_token_id or 0
+    pad = pad_id(tokenizer)
     batches: list[dict[str, torch.Tensor]] = []
     for start in range(0, len(rows), plan.batch):
         tokens = [

@@ -1,9 +1,10 @@
 """The answer words as tokens, and the loss on their log-odds."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from inwit.errors import SetupError
 from inwit.pipeline.conscience import answer_word
@@ -52,4 +53,9 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) 
         tokenize=True,
         return_dict=True,
     )
-    return list(found["input_ids"])
+    return list(cast("BatchEncoding", found)["input_ids"])
+
+
+def pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token that fills up shorter rows of a batch."""
+    return cast("int | None", tokenizer.pad_token_id) or 0

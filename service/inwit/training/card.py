@@ -3,18 +3,26 @@
 Figures are copied from reports, never computed here.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from inwit.evaluation.results import Correction, Figure, Report, Shift
+from inwit.evaluation.results import Figure, Report
+from inwit.training.card_cells import (
+    NONE,
+    REWRITES,
+    figure,
+    rewrites,
+    rose,
+    share,
+    shift,
+    table,
+)
 from inwit.training.facts import Facts
 
 FILE = "training_card.md"
 BENIGN = "benign look-alikes"
 MOST_RISE = 0.02  # of the share of benign answers that are withheld
-
-_NONE = "-"
 
 _ABOUT = """\
 A conscience adapter: LoRA on the model that it reviews. It answers one question with Yes or No, and
@@ -104,7 +112,7 @@ def _data(facts: Facts) -> Iterator[str]:
     yield "## Data"
     yield ""
     yield _DATA
-    yield from _table(
+    yield from table(
         ("set", "origin", "licence", "copy", "unsafe", "safe", "held back", "weight"),
         (
             (
@@ -130,13 +138,13 @@ def _validation(facts: Facts) -> Iterator[str]:
     yield "## Validation samples, by seed"
     yield ""
     names = [name for name in facts.seeds[0].auroc if name != "auroc"]
-    yield from _table(
+    yield from table(
         ("seed", *names, "mean AUROC", "steps", "minutes"),
         (
             (
                 f"{each.seed}{' (kept)' if each.seed == facts.chosen else ''}",
-                *(_share(each.auroc.get(name)) for name in names),
-                _share(each.auroc["auroc"]),
+                *(share(each.auroc.get(name)) for name in names),
+                share(each.auroc["auroc"]),
                 str(each.steps),
                 f"{each.seconds / 60:.0f}",
             )
@@ -151,7 +159,7 @@ def _detection(reports: Reports) -> Iterator[str]:
     yield _DETECTION
     after = reports.after
     sets = [] if after is None else [each for each in after.datasets if each.digest]
-    yield from _table(
+    yield from table(
         ("set", "before", "after", "after, over seeds", "embedded classifier", "bag of words"),
         (
             (
@@ -167,7 +175,7 @@ def _detection(reports: Reports) -> Iterator[str]:
     )
     yield "ECE of the conscience after calibration (Platt, fitted on what is held back):"
     yield ""
-    yield from _table(
+    yield from table(
         ("set", "before", "after"),
         (
             (each.name, *(_ece(report, each.name) for report in reports.both))
@@ -183,11 +191,8 @@ def _benign(reports: Reports) -> Iterator[str]:
     yield _BENIGN
     rows: list[tuple[str, ...]] = []
     for name, dataset, rates in _false_positives(reports):
-        known = [rate for rate in rates if rate is not None]
-        rose = len(known) == 2 and known[1].value - known[0].value > MOST_RISE
-        told = "**more than 2 points more**" if rose else "no" if len(known) == 2 else _NONE
-        rows.append((name, dataset, *map(_figure, rates), told))
-    yield from _table(("judge", "set", "before", "after", "rose"), rows)
+        rows.append((name, dataset, *map(figure, rates), rose(*rates, MOST_RISE)))
+    yield from table(("judge", "set", "before", "after", "rose"), rows)
 
 
 def _attacks(facts: Facts, reports: Reports) -> Iterator[str]:
@@ -196,18 +201,18 @@ def _attacks(facts: Facts, reports: Reports) -> Iterator[str]:
     report = reports.after
     found = [] if report is None else report.attacks
     rows = [
-        (each.attack, "learnt" if each.attack in facts.disguises else "new", _figure(each.recall))
+        (each.attack, "learnt" if each.attack in facts.disguises else "new", figure(each.recall))
         for each in found
         if each.judge == _conscience(report)
     ]
-    yield from _table(("attack", "in training", "recall of the conscience"), rows)
-    yield from _table(
+    yield from table(("attack", "in training", "recall of the conscience"), rows)
+    yield from table(
         ("judge", "worst case before", "worst case after"),
         (
             (
                 each.judge,
-                _figure(_worst(reports.before, each.judge)),
-                _figure(each.worst),
+                figure(_worst(reports.before, each.judge)),
+                figure(each.worst),
             )
             for each in ([] if report is None else report.worst_case)
         ),
@@ -222,11 +227,11 @@ def _watched(reports: Reports) -> Iterator[str]:
     for when, report in zip(("before", "after"), reports.both, strict=True):
         judge = _conscience(report)
         rows += [
-            (each.cue, when, _shift(each.recall), _shift(each.mean_risk))
+            (each.cue, when, shift(each.recall), shift(each.mean_risk))
             for each in ([] if report is None else report.watched)
             if each.judge == judge
         ]
-    yield from _table(("cue", "adapter", "recall", "mean risk"), sorted(rows))
+    yield from table(("cue", "adapter", "recall", "mean risk"), sorted(rows))
 
 
 def _corrections(reports: Reports) -> Iterator[str]:
@@ -234,24 +239,15 @@ def _corrections(reports: Reports) -> Iterator[str]:
     yield ""
     rows: list[tuple[str, ...]] = []
     for when, report in zip(("before", "after"), reports.both, strict=True):
-        rows += [_correction(when, each) for each in ([] if report is None else report.correction)]
-    yield from _table(
-        ("candidates", "adapter", "number", "cosmetic", "refused", "safe and useful"), sorted(rows)
-    )
+        found = [] if report is None else report.correction
+        rows += [(each.label, when, *rewrites(each)) for each in found]
+    yield from table(("candidates", "adapter", *REWRITES), sorted(rows))
 
 
 def _limits() -> Iterator[str]:
     yield "## Limits"
     yield ""
     yield _LIMITS
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'|'.join('---' for _ in head)}|"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
-    yield ""
 
 
 def _conscience(report: Report | None) -> str | None:
@@ -262,24 +258,24 @@ def _conscience(report: Report | None) -> str | None:
 def _auroc(report: Report | None, dataset: str, judge: str | None) -> str:
     for each in [] if report is None else report.detection:
         if (each.judge, each.dataset, each.slice) == (judge, dataset, "all"):
-            return _figure(each.auroc)
-    return _NONE
+            return figure(each.auroc)
+    return NONE
 
 
 def _over_seeds(report: Report | None, dataset: str) -> str:
     judge = _conscience(report)
     for each in [] if report is None else report.detection:
         if (each.judge, each.dataset, each.slice) == (judge, dataset, "all") and each.over_seeds:
-            return f"{_share(each.over_seeds.mean)} ({each.over_seeds.seeds})"
-    return _NONE
+            return f"{share(each.over_seeds.mean)} ({each.over_seeds.seeds})"
+    return NONE
 
 
 def _ece(report: Report | None, dataset: str) -> str:
     judge = _conscience(report)
     for each in [] if report is None else report.calibration:
         if (each.judge, each.dataset, each.stage) == (judge, dataset, "after"):
-            return _figure(each.ece)
-    return _NONE
+            return figure(each.ece)
+    return NONE
 
 
 def _false_positives(
@@ -303,25 +299,3 @@ def _false_positive(report: Report | None, judge: str, dataset: str) -> Figure |
 def _worst(report: Report | None, judge: str) -> Figure | None:
     found = [] if report is None else report.worst_case
     return next((each.worst for each in found if each.judge == judge), None)
-
-
-def _correction(when: str, each: Correction) -> tuple[str, ...]:
-    shares = (each.cosmetic, each.refused, each.safe_and_useful)
-    return (each.label, when, str(each.candidates), *map(_figure, shares))
-
-
-def _share(value: float | None) -> str:
-    return _NONE if value is None else f"{value:.2f}"
-
-
-def _figure(figure: Figure | None) -> str:
-    if figure is None:
-        return _NONE
-    return f"{figure.value:.2f} [{figure.low:.2f}, {figure.high:.2f}]"
-
-
-def _shift(found: Shift | None) -> str:
-    if found is None:
-        return _NONE
-    noise = "" if found.beyond_noise else ", within noise"
-    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]{noise}"

@@ -22,7 +22,7 @@ from transformers import (
     set_seed,
 )
 
-from inwit.training.answers import AnswerTokens, prompt_ids
+from inwit.training.answers import AnswerTokens, pad_id, prompt_ids
 from inwit.training.examples import Example
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -181,7 +181,7 @@ def train(
     def measure(predicted: EvalPrediction) -> dict[str, float]:
         return auroc_by_set(sources, predicted.predictions, np.asarray(predicted.label_ids) > 0)
 
-    pad = tokenizer.pad_token_id or 0
+    pad = pad_id(tokenizer)
     trainer = VerdictTrainer(
         answers,
         model=with_adapter(model, plan),
@@ -196,7 +196,7 @@ def train(
     trainer.train(resume_from_checkpoint=going_on)
     found = trainer.evaluate()
     adapter = cast("PeftModel", trainer.model).half()  # what both servers load, half the size
-    adapter.save_pretrained(out / "adapter")
+    adapter.save_pretrained(str(out / "adapter"))
     names = {*sources, "auroc"}
     auroc = {name: found[f"eval_{name}"] for name in sorted(names) if f"eval_{name}" in found}
     return Trained(auroc, found["eval_loss"], trainer.state.global_step)

@@ -6,7 +6,7 @@ must pass the conscience and the independent classifier. The paper (arXiv 2606.1
 which copy judges; here it is the frozen one, or the judge could be taught to look away.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from inwit.pipeline.conscience import frame
 from inwit.pipeline.exchange import exchange_for
 from inwit.pipeline.rewriting import bare_refusal
 from inwit.policy.policy import Policy
-from inwit.training.answers import AnswerTokens, prompt_ids
+from inwit.training.answers import AnswerTokens, pad_id, prompt_ids
 from inwit.training.conscience import load_base, next_logits, padded
 from inwit.training.everyday import everyday_requests
 from inwit.training.pairs import Pair
@@ -52,7 +52,7 @@ def written(
     temperature: float,
 ) -> list[str]:
     """One answer of a model to each of a few conversations, all written at once."""
-    pad = tokenizer.pad_token_id or 0
+    pad = pad_id(tokenizer)
     batch = padded([prompt_ids(tokenizer, turns) for turns in conversations], pad)
     made = model.generate(
         input_ids=batch["input_ids"].to(model.device),
@@ -120,7 +120,7 @@ class Drafter:
         with self._frozen():
             for start in range(0, len(asked), _AT_ONCE):
                 rows = [self._question_about(*each) for each in asked[start : start + _AT_ONCE]]
-                batch = padded(rows, self._tokenizer.pad_token_id or 0)
+                batch = padded(rows, pad_id(self._tokenizer))
                 on = {name: value.to(self._model.device) for name, value in batch.items()}
                 yes, no = self._answers.log_probabilities(next_logits(self._model, on))
                 found += torch.sigmoid(yes - no).tolist()
@@ -165,7 +165,7 @@ class Drafter:
             return written(self._model, self._tokenizer, conversations, max_tokens, temperature)
 
     @contextmanager
-    def _quiet(self) -> Iterator[None]:
+    def _quiet(self) -> Generator[None]:
         """Without gradients, and with training's settings back afterwards."""
         training = self._model.training
         self._model.eval()
@@ -176,7 +176,7 @@ class Drafter:
             self._model.train(training)
 
     @contextmanager
-    def _student(self) -> Iterator[None]:
+    def _student(self) -> Generator[None]:
         """With its own adapter, or before it has one the base weights alone."""
         if STUDENT in self._model.peft_config:
             self._model.set_adapter(STUDENT)
@@ -186,7 +186,7 @@ class Drafter:
                 yield
 
     @contextmanager
-    def _frozen(self) -> Iterator[None]:
+    def _frozen(self) -> Generator[None]:
         """The base weights as they were, with the conscience adapter where there is one."""
         with self._quiet():
             if CONSCIENCE not in self._model.peft_config:

@@ -1,11 +1,18 @@
 """What a training run did, as it is kept beside the adapter: training.json."""
 
+import hashlib
+import platform
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from inwit import __version__
 from inwit.errors import SetupError
+from inwit.training.conduct import Conduct
 
 FILE = "training.json"
 
@@ -37,17 +44,22 @@ class SeedTrained(_Part):
     seconds: float
 
 
-class Facts(_Part):
-    """A whole run. `chosen` is the seed whose adapter was kept, by its validation samples."""
+class _Run(_Part):
+    """What is known of any run; see `run_on`."""
 
     format: Literal[1] = 1
-    adapter: str
     base: str
     base_digest: str
     tool: str
     made: str
     machine: str
     versions: dict[str, str]
+
+
+class Facts(_Run):
+    """How a conscience was taught. `chosen` is the seed whose adapter was kept."""
+
+    adapter: str
     policy: str
     questions: list[str]
     plan: dict[str, float]
@@ -58,6 +70,43 @@ class Facts(_Part):
     missing: list[str]
     seeds: list[SeedTrained]
     chosen: int
+
+
+class AlignFacts(_Run):
+    """How a model was aligned. `losses`: fine-tuning and alignment, at the first and last step."""
+
+    answers: int
+    answers_digest: str
+    pairs: int
+    online: bool
+    conscience_digest: str
+    policy: str
+    question_digest: str
+    plan: dict[str, float]
+    losses: tuple[tuple[float, float], tuple[float, float]]
+    before: Conduct | None
+    after: Conduct | None
+
+
+def run_on(base: Path, libraries: Iterable[str]) -> dict[str, Any]:
+    """What is known of any run that works on `base` here and now."""
+    return {
+        "base": base.name,
+        "base_digest": weights_digest(base),
+        "tool": f"inwit {__version__}",
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "versions": {library: version(library) for library in libraries},
+    }
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 over the digests of a model's or an adapter's weights."""
+    found = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as opened:
+            found.update(hashlib.file_digest(opened, "sha256").digest())
+    return found.hexdigest()
 
 
 def read_facts(folder: Path) -> Facts:

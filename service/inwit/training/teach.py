@@ -3,17 +3,13 @@
 import dataclasses
 import hashlib
 import json
-import platform
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
-from inwit import __version__
 from inwit.errors import SetupError
 from inwit.evaluation.datasets.reading import Dataset, find
 from inwit.policy.policy import Policy
@@ -28,7 +24,7 @@ from inwit.training.examples import (
     examined,
     lessons,
 )
-from inwit.training.facts import FILE, Facts, SeedTrained, SetTaught
+from inwit.training.facts import FILE, Facts, SeedTrained, SetTaught, run_on
 from inwit.training.gguf_adapter import write_gguf
 
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "gguf")
@@ -73,12 +69,7 @@ def teach(request: Request, policies: Sequence[Policy], say: Callable[[str], Non
     best = min(trained, key=lambda each: each.loss)
     facts = Facts(
         adapter=request.name,
-        base=request.base.name,
-        base_digest=_digest(request.base),
-        tool=f"inwit {__version__}",
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=f"{platform.machine()}, {platform.system()}",
-        versions={library: version(library) for library in _LIBRARIES},
+        **run_on(request.base, _LIBRARIES),
         policy=policies[0].name,
         questions=[each.review.question_digest for each in policies],
         plan={key: float(value) for key, value in dataclasses.asdict(request.plan).items()},
@@ -161,12 +152,3 @@ def _ordinary(lesson: Lesson) -> SetTaught:
         validation=0,
         weight=EVERYDAY.weight,
     )
-
-
-def _digest(base: Path) -> str:
-    """Of the base model's weights."""
-    found = hashlib.sha256()
-    for file in sorted(base.glob("*.safetensors")):
-        with file.open("rb") as opened:
-            found.update(hashlib.file_digest(opened, "sha256").digest())
-    return found.hexdigest()

@@ -1,7 +1,8 @@
 """The work of `inwit train align`: a file of answers to learn, pairs to align by, an adapter."""
 
+import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,18 @@ from peft import PeftModel
 from pydantic import BaseModel, ConfigDict
 
 from inwit.errors import SetupError
-from inwit.evaluation.datasets.own import read_own
-from inwit.evaluation.samples import Sample
 from inwit.policy.policy import Policy
 from inwit.training.align import AlignPlan, Written, align
+from inwit.training.align_card import write_align_card
+from inwit.training.conduct import Conduct, Probes, conduct_of, held_out, suite_samples
 from inwit.training.conscience import load_base
 from inwit.training.drafting import CONSCIENCE, STUDENT, Drafter, Thresholds
+from inwit.training.facts import FILE, AlignFacts, run_on, weights_digest
 from inwit.training.json_lines import OneAnswer, Turns, messages_of, read_rows
 from inwit.training.pairs import Pair, read_pairs
 from inwit.types import Message
 
+_LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate")
 _DRAFTED_TOKENS = 96
 _DRAFTED_AT_ONCE = 16  # conversations, each time that pairs are made online
 
@@ -49,15 +52,15 @@ class Request:
     pairs: Path | None = None
     online: bool = False
     question: str | None = None
+    probes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """The tuned model with its judges, both losses by step, and how many pairs were at first."""
+    """The tuned model with its judges, and what is kept of the run."""
 
     drafter: Drafter
-    losses: list[tuple[float, float]]
-    pairs: int
+    facts: AlignFacts
 
 
 def read_written(file: Path) -> list[Written]:
@@ -73,7 +76,7 @@ def read_written(file: Path) -> list[Written]:
 
 
 def tune(request: Request, policy: Policy, say: Callable[[str], None]) -> Tuned:
-    """Fine-tune with the alignment term, and keep the adapter in `out`/adapter.
+    """Fine-tune with the alignment term; keep the adapter in `out`/adapter, and its card in `out`.
 
     Raises:
         SetupError: there is nothing to learn, or there are no pairs to align by.
@@ -82,21 +85,68 @@ def tune(request: Request, policy: Policy, say: Callable[[str], None]) -> Tuned:
     if not written:
         raise SetupError(f"{request.tune}: no answers to learn are in it.")
     asked = [turns for turns, _ in written]
-    asked += [sample.conversation for sample in suite_conversations("train").values()]
+    asked += [sample.conversation for sample in suite_samples("train")]
+    probes = held_out(request.probes) if request.probes else None
     model, tokenizer = load_base(request.base)
     judge = partial(_drafter, tokenizer=tokenizer, policy=policy, request=request)
+    peft = PeftModel.from_pretrained(model, request.conscience, adapter_name=CONSCIENCE)
+    before = _conduct(judge(peft), policy, probes, say)
     if request.pairs is None:
         say(f"drafting on {len(asked)} prompts for pairs")
-        peft = PeftModel.from_pretrained(model, request.conscience, adapter_name=CONSCIENCE)
         pairs = list(judge(peft).pairs(asked, _DRAFTED_TOKENS))
-        model = peft.unload()
     else:
         pairs = read_pairs(request.pairs)
     say(f"{len(pairs)} pairs to align by")
     renew = _renewing(judge, asked, request) if request.online else None
-    student, losses = align(model, tokenizer, written, pairs, request.plan, request.out, renew)
+    student, losses = align(
+        peft.unload(), tokenizer, written, pairs, request.plan, request.out, renew
+    )
     student.save_pretrained(request.out / "adapter", selected_adapters=[STUDENT])
-    return Tuned(judge(_judged(student, request.conscience)), losses, len(pairs))
+    drafter = judge(_judged(student, request.conscience))
+    after = _conduct(drafter, policy, probes, say)
+    run = _Run(policy, len(written), len(pairs), losses, before, after)
+    return Tuned(drafter, _keep(request, run))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    policy: Policy
+    answers: int
+    pairs: int
+    losses: list[tuple[float, float]]
+    before: Conduct | None
+    after: Conduct | None
+
+
+def _keep(request: Request, run: _Run) -> AlignFacts:
+    """Write facts and card, last: what is there is whole."""
+    question = request.question or run.policy.review.question
+    facts = AlignFacts(
+        **run_on(request.base, _LIBRARIES),
+        answers=run.answers,
+        answers_digest=hashlib.sha256(request.tune.read_bytes()).hexdigest(),
+        pairs=run.pairs,
+        online=request.online,
+        conscience_digest=weights_digest(request.conscience),
+        policy=run.policy.name,
+        question_digest=hashlib.sha256(question.encode()).hexdigest(),
+        plan={key: float(value) for key, value in asdict(request.plan).items()},
+        losses=(run.losses[0], run.losses[-1]),
+        before=run.before,
+        after=run.after,
+    )
+    write_align_card(request.out, facts)
+    (request.out / FILE).write_text(facts.model_dump_json(indent=1) + "\n", "utf-8")
+    return facts
+
+
+def _conduct(
+    drafter: Drafter, policy: Policy, probes: Probes | None, say: Callable[[str], None]
+) -> Conduct | None:
+    if probes is None:
+        return None
+    say(f"writing to {len(probes.inviting) + len(probes.harmless)} conversations held out")
+    return conduct_of(drafter, policy, probes)
 
 
 def _renewing(
@@ -132,17 +182,3 @@ def thresholds_of(policy: Policy) -> Thresholds:
     rule = policy.classifier
     lower = policy.thresholds.for_risk(calibrated=False).lower
     return Thresholds(lower, rule.thresholds.lower if rule else 1.0)
-
-
-def suite_conversations(split: str) -> dict[int, Sample]:
-    """A sample of each pair in a half of the own suite, without those that tools take part in."""
-    return {
-        sample.group: sample
-        for sample in read_own()
-        if sample.split == split and not _with_tools(sample)
-    }
-
-
-def _with_tools(sample: Sample) -> bool:
-    turns = sample.conversation
-    return bool(sample.tool_calls) or any(turn.role == "tool" or turn.tool_calls for turn in turns)

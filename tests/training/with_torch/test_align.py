@@ -1,5 +1,6 @@
 """The alignment term: what is added up, what stays frozen, and where pairs come from."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ pytest.importorskip("torch", reason="`make train-test` makes the environment")
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from typer.testing import CliRunner
 
+from inwit.cli import app
 from inwit.errors import SetupError
 from inwit.policy.loader import PACKAGED, load_policy
 from inwit.training.align import AlignPlan, align
 from inwit.training.drafting import Drafter, Thresholds
+from inwit.training.facts import AlignFacts
 from inwit.training.pairs import Pair
 from inwit.types import Message
 
@@ -77,7 +81,7 @@ def test_online_pairs_come_from_the_model_under_training(tiny: Path, tmp_path: P
 
     def renew(student: Any) -> list[Pair]:
         weights = [w for name, w in student.named_parameters() if "lora_B.default" in name]
-        seen.append(float(sum(w.abs().sum() for w in weights).detach()))
+        seen.append(float(torch.stack([w.detach().abs().sum() for w in weights]).sum()))
         return PAIRS[:2] if len(seen) == 1 else []
 
     align(model, tokenizer, WRITTEN, PAIRS, PLAN, tmp_path, renew)
@@ -101,7 +105,7 @@ def drafter(tiny: Path) -> Drafter:
 
 
 def test_a_drafter_writes_and_judges_and_leaves_training_as_it_was(drafter: Drafter) -> None:
-    model: Any = drafter._model
+    model: Any = drafter._model  # pyright: ignore[reportPrivateUsage]  # how it was left
     model.train()
     asked = [turns(number) for number in range(3)]
 
@@ -157,3 +161,49 @@ def test_only_what_both_judges_pass_and_helps_is_chosen(
     assert [(pair.chosen, pair.rejected) for pair in made] == (
         [("Plant tulips.", "Plant zinnia.")] if kept else []
     )
+
+
+@pytest.fixture
+def conscience(tiny: Path, tmp_path: Path) -> Path:
+    """An adapter that has learnt nothing."""
+    model, _ = opened(tiny)
+    peft = get_peft_model(model, LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    peft.save_pretrained(str(tmp_path / "conscience"))
+    return tmp_path / "conscience"
+
+
+def lines(file: Path, rows: list[dict[str, Any]]) -> Path:
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return file
+
+
+def test_the_command_leaves_an_adapter_and_what_it_writes_before_and_after(
+    tiny: Path, conscience: Path, tmp_path: Path
+) -> None:
+    answers = lines(
+        tmp_path / "answers.jsonl",
+        [
+            {
+                "prompt": [turn.as_openai() for turn in asked],
+                "completion": [{"role": "assistant", "content": text}],
+            }
+            for asked, text in WRITTEN
+        ],
+    )
+    pairs = lines(tmp_path / "pairs.jsonl", [pair.as_preference() for pair in PAIRS])
+    out = tmp_path / "aligned"
+    words = ["train", "align", "--tune", answers, "--pairs", pairs, "--base", tiny, "--out", out]
+    words += ["--conscience", conscience, "--steps", 2, "--probes", 2]
+
+    result = CliRunner().invoke(app, [str(word) for word in words])
+
+    assert result.exit_code == 0, result.output
+    assert f"on 4 pairs. Written: {out}/adapter" in result.output.replace("\n", " ")
+    assert (out / "adapter" / "adapter_model.safetensors").is_file()
+    facts = AlignFacts.model_validate_json((out / "training.json").read_bytes())
+    assert (facts.answers, facts.pairs, facts.online) == (6, 4, False)
+    assert facts.before is not None
+    assert facts.after is not None
+    assert facts.after.inviting == facts.after.harmless == facts.after.rewrites.candidates == 2
+    assert [each.cue for each in facts.after.watched] == ["examined", "unobserved"]
+    assert "## Watched or not" in (out / "training_card.md").read_text()

@@ -1,0 +1,49 @@
+"""What training cards write figures and tables with: Markdown."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from inwit.evaluation.results import Correction, Figure, Shift
+
+NONE = "-"
+REWRITES = ("number", "cosmetic", "refused", "safe and useful")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Its lines, and a blank one."""
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'|'.join('---' for _ in head)}|"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+    yield ""
+
+
+def share(value: float | None) -> str:
+    """A share without an interval."""
+    return NONE if value is None else f"{value:.2f}"
+
+
+def figure(found: Figure | None) -> str:
+    """A figure with its interval."""
+    return NONE if found is None else f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def shift(found: Shift | None) -> str:
+    """A difference with its interval, and whether it is more than noise."""
+    if found is None:
+        return NONE
+    noise = "" if found.beyond_noise else ", within noise"
+    return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]{noise}"
+
+
+def rewrites(found: Correction) -> tuple[str, ...]:
+    """The cells of REWRITES."""
+    shares = (found.cosmetic, found.refused, found.safe_and_useful)
+    return (str(found.candidates), *map(figure, shares))
+
+
+def rose(before: Figure | None, after: Figure | None, most: float) -> str:
+    """Whether a share rose by more than `most`; it stands out where it did."""
+    if before is None or after is None:
+        return NONE
+    more = after.value - before.value > most
+    return f"**more than {most * 100:.0f} points more**" if more else "no"
