@@ -3,6 +3,7 @@
 import ast
 import base64
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Generator
@@ -39,10 +40,12 @@ def world() -> Generator[SignedWorld]:
     made.close()
 
 
-def alone(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def alone(
+    *arguments: str, folder: Path, python: str = sys.executable
+) -> subprocess.CompletedProcess[str]:
     """As a stranger runs it: isolated from all that is installed here."""
     return subprocess.run(
-        [sys.executable, "-I", "-S", *arguments],
+        [python, "-I", "-S", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -62,6 +65,34 @@ def test_a_stranger_verifies_it_with_what_lies_in_it(world: SignedWorld, tmp_pat
     assert as_json.returncode == verify.INCOMPLETE
     assert json.loads(as_json.stdout)["open"]["count"] == 3
     assert alone("verify.py", folder=folder).returncode == verify.MISUSE
+
+
+def pythons() -> list[str]:
+    """Other Pythons on this machine that the verifier promises to run on."""
+    kept = Path.home() / ".pyenv" / "versions"
+    minors = range(9, 15)
+    on_path = [found for minor in minors if (found := shutil.which(f"python3.{minor}"))]
+    by_pyenv = [str(file) for minor in minors for file in kept.glob(f"3.{minor}.*/bin/python3")]
+    return [python for python in (*on_path, *by_pyenv) if _runs(python)]
+
+
+def _runs(python: str) -> bool:
+    done = subprocess.run([python, "-c", ""], capture_output=True, check=False)
+    return done.returncode == 0  # a shim of pyenv may stand for a version that is not chosen
+
+
+@pytest.mark.process
+def test_every_python_that_is_here_says_the_same(world: SignedWorld, tmp_path: Path) -> None:
+    folder = world.bundle(tmp_path / "bundle")
+    words = ("verify.py", ".", "--key", world.vkey, "--json")
+    mine = alone(*words, folder=folder)
+    assert json.loads(mine.stdout)["open"]["count"] == 3
+
+    others = pythons() or pytest.skip("there is no other Python here")
+    for python in others:
+        done = alone(*words, folder=folder, python=python)
+        assert (done.returncode, done.stderr) == (mine.returncode, ""), python
+        assert json.loads(done.stdout) == json.loads(mine.stdout), python
 
 
 def test_the_verifier_needs_nothing_but_an_old_python() -> None:
