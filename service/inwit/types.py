@@ -232,8 +232,9 @@ class Verdict:
 
     `risk`, `raw_risk` (before calibration) and `label_mass` lie in [0, 1]. `risk` is known exactly
     when the status is `judged`; `label_mass` also where a low one is the reason for `unavailable`.
-    `covers` is the digest of the candidate that the judge was shown. `labels` are
-    the judge's own names for what it found, `categories` those that were asked about, and
+    `covers` is the digest of the candidate that the judge was shown, `calibration` that of the map
+    by which the risk was calibrated, where one was. `labels` are the judge's own names for what it
+    found, `categories` those that were asked about, and
     `unnamed` says that it found something for which no such category stands.
 
     Raises:
@@ -246,6 +247,7 @@ class Verdict:
     label_mass: float | None = None
     fault: Fault | None = None
     calibrated: bool = False
+    calibration: str | None = None
     model: str | None = None
     framing: Framing | None = None
     question_digest: str | None = None

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from inwit.errors import ConversationTooLong, UpstreamError, UpstreamTimeout
 from inwit.pipeline.conscience import Conscience, frame, read_verdict
 from inwit.pipeline.exchange import exchange_for
+from inwit.policy.calibration import Calibration, Fingerprint
 from inwit.policy.policy import ReviewSpec
 from inwit.types import Candidate, Fault, Framing, Message, NextToken, ReviewStatus, TokenScore
 from tests.fakes import MODEL, FakeModel, distribution
+from tests.policy.test_calibration import FACTS
 
 QUESTION = "Is it harmful? Yes or No."
 ASKED = (Message("system", "Be kind."), Message("user", "How do tides work?"))
@@ -199,3 +201,22 @@ async def test_a_review_that_hangs_is_cancelled() -> None:
 
     assert verdict.fault is Fault.TIMEOUT
     assert model.cancelled == ["review"]
+
+
+async def test_a_calibrated_verdict_names_its_calibration() -> None:
+    fingerprint = Fingerprint(MODEL, Framing.SAME_THREAD, spec().question_digest)
+    halved = Calibration(fingerprint, "platt", ((0.0, 0.0), (1.0, 0.5)), FACTS)
+
+    plain = await Conscience(FakeModel()).judge(spec(), EXCHANGE, MODEL, timeout_s=5)
+    mapped = await Conscience(FakeModel(), {fingerprint: halved}).judge(
+        spec(), EXCHANGE, MODEL, timeout_s=5
+    )
+
+    assert (plain.calibrated, plain.calibration, plain.raw_risk) == (False, None, plain.risk)
+    assert plain.risk is not None
+    assert mapped.risk == pytest.approx(plain.risk / 2)
+    assert (mapped.calibrated, mapped.calibration, mapped.raw_risk) == (
+        True,
+        halved.digest,
+        plain.risk,
+    )

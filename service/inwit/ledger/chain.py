@@ -212,6 +212,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "raw_risk": _rounded(verdict.raw_risk),
         "label_mass": _rounded(verdict.label_mass),
         "calibrated": verdict.calibrated,
+        "calibration": verdict.calibration,
         "model": verdict.model,
         "framing": verdict.framing.value if verdict.framing else None,
         "question": verdict.question_digest,

@@ -212,6 +212,7 @@ def _verdict(facts: Facts) -> Verdict:
         label_mass=facts["label_mass"],
         fault=Fault(facts["fault"]) if facts["fault"] else None,
         calibrated=facts["calibrated"],
+        calibration=facts.get("calibration"),
         model=facts["model"],
         framing=Framing(facts["framing"]) if facts["framing"] else None,
         question_digest=facts["question"],

@@ -32,7 +32,8 @@ class Conscience:
         self, model: ReviewModel, calibrations: Mapping[Fingerprint, Calibration] | None = None
     ) -> None:
         self._model = model
-        self._calibrations = calibrations or {}
+        given = calibrations or {}
+        self._calibrations = {key: (each, each.digest) for key, each in given.items()}
 
     async def judge(
         self, review: ReviewSpec, exchange: Exchange, model: str, timeout_s: float
@@ -72,11 +73,12 @@ class Conscience:
         if verdict.risk is None or verdict.model is None or verdict.framing is None:
             return verdict
         key = Fingerprint(verdict.model, verdict.framing, verdict.question_digest or "")
-        calibration = self._calibrations.get(key)
-        if calibration is None:
-            return replace(verdict, raw_risk=verdict.risk)
-        risk = calibration.apply(verdict.risk)
-        return replace(verdict, risk=risk, raw_risk=verdict.risk, calibrated=True)
+        raw = verdict.risk
+        if key not in self._calibrations:
+            return replace(verdict, raw_risk=raw)
+        calibration, digest = self._calibrations[key]
+        risk = calibration.apply(raw)
+        return replace(verdict, risk=risk, raw_risk=raw, calibrated=True, calibration=digest)
 
 
 def frame(framing: Framing, question: str, exchange: Exchange) -> tuple[Message, ...]:

@@ -35,7 +35,13 @@ from inwit.types import (
 )
 
 VERDICT = Verdict(
-    "conscience", ReviewStatus.JUDGED, risk=0.1, raw_risk=0.2, label_mass=0.9, calibrated=True
+    "conscience",
+    ReviewStatus.JUDGED,
+    risk=0.1,
+    raw_risk=0.2,
+    label_mass=0.9,
+    calibrated=True,
+    calibration="ca" * 32,
 )
 DECISION = Decision(Action.ALLOW, (Reason.BELOW_LOWER,), (VERDICT,), "cd" * 32, reviewed=True)
 ORIGIN = Origin(

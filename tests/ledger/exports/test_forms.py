@@ -294,6 +294,7 @@ async def test_columns_have_the_types_that_are_named(database: Database, tmp_pat
     ]
     first, third, settled = rows[0], rows[2], rows[10]
     assert (first["risk"], first["raw_risk"], first["calibrated"]) == (0.1, 0.2, True)
+    assert first["calibration"] == "ca" * 32
     assert (first["policy"], first["policy_version"], first["model"]) == ("default", "1", "m")
     assert first["time"] == RECORD.time
     assert (third["case_id"], third["severity"], third["categories"]) == (
