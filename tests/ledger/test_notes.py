@@ -12,12 +12,13 @@ from inwit.ledger.notes import (
     NoteError,
     SigningKey,
     VerifyingKey,
-    add_key,
     checkpoint_of,
+    first_key,
     new_key,
     read_keys,
     signed_note,
     signers,
+    write_keys,
 )
 
 GO_PRIVATE = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"
@@ -72,11 +73,11 @@ def test_names_that_cannot_stand_in_a_note_are_refused(name: str) -> None:
 def test_a_file_holds_keys_of_one_name_for_its_owner_alone(tmp_path: Path) -> None:
     file = tmp_path / "ledger.key"
     first, second = new_key(), new_key("other")
-    add_key(file, first)
+    first_key(file, first)
 
     assert [key.vkey for key in read_keys(file)] == [first.vkey]
     assert file.stat().st_mode & 0o777 == 0o600
-    add_key(file, second)
+    write_keys(file, [first, second])
     with pytest.raises(SetupError, match="of one name"):
         read_keys(file)
     file.write_text("something else\n")
@@ -85,3 +86,12 @@ def test_a_file_holds_keys_of_one_name_for_its_owner_alone(tmp_path: Path) -> No
     assert "something" not in str(failed.value)
     with pytest.raises(SetupError, match="No such file"):
         read_keys(tmp_path / "absent")
+
+
+def test_a_first_key_leaves_the_keys_alone_that_another_made_meanwhile(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.key"
+    first_key(file, theirs := new_key())
+    first_key(file, new_key())
+
+    assert [key.vkey for key in read_keys(file)] == [theirs.vkey]
+    assert list(tmp_path.iterdir()) == [file]

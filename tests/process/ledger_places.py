@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from inwit.ledger.content_keys import KeyFile
 from inwit.ledger.database import sqlite_url
-from inwit.ledger.notes import add_key, new_key
+from inwit.ledger.notes import first_key, new_key
 from inwit.ledger.store import ENDS
 from inwit.ledger.tables import ENTRIES
 from tests.fakes_server import FakeServer
@@ -84,7 +84,7 @@ def place_of(folder: Path, server: FakeServer, redis_url: str, postgres: str | N
     place.settings["INWIT_MODEL_URL"] = server.base_url
     if postgres is not None:
         keys, content = folder / "signing.key", folder / "master.key"
-        add_key(keys, new_key("log.example/crashes"))
+        first_key(keys, new_key("log.example/crashes"))
         _ = KeyFile(content, make=True).active
         place.settings |= {
             "INWIT_DATABASE_URL": postgres,

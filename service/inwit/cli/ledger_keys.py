@@ -8,7 +8,7 @@ import typer
 from inwit.checkpointing import ledger_key_file
 from inwit.config import load_settings
 from inwit.errors import SetupError
-from inwit.ledger.notes import NoteError, SigningKey, add_key, new_key, read_keys, write_keys
+from inwit.ledger.notes import NoteError, SigningKey, first_key, new_key, read_keys, write_keys
 
 app = typer.Typer(no_args_is_help=True, help="The keys that sign checkpoints of the ledger.")
 
@@ -46,7 +46,10 @@ def new_signing_key(
     key = _key(there[0].name if there else name)
     try:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        add_key(place, key)
+        if there:
+            write_keys(place, [*there, key])
+        else:
+            first_key(place, key)
     except OSError as error:
         raise SetupError(f"{place} cannot be written ({error.strerror}).") from error
     typer.echo(key.vkey)

@@ -191,17 +191,14 @@ def new_key(name: str | None = None) -> SigningKey:
     return SigningKey(name or f"inwit-{secrets.token_hex(4)}", secrets.token_bytes(32))
 
 
-def add_key(file: Path, key: SigningKey) -> None:
-    """Write a key at the end of a file that its owner alone may read.
+def first_key(file: Path, key: SigningKey) -> None:
+    """Make a file that its owner alone may read, with one key; nothing where there is one.
 
-    Where two make the file at once, the first one's key is in it and the other one's is not.
+    Where two make it at once, the first one's key is in it and the other one's is not.
 
     Raises:
         OSError: it cannot be written.
     """
-    if file.exists():
-        write_keys(file, [*read_keys(file), key])
-        return
     ready = _written(file, [key])
     with suppress(FileExistsError):
         os.link(ready, file)
