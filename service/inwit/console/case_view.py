@@ -264,10 +264,10 @@ def _verdicts(file: CaseFile, number: int) -> tuple[Judge, ...]:
 
 def _judge(verdict: Mapping[str, Any]) -> Judge:
     reviewed = verdict["status"] == ReviewStatus.JUDGED.value
-    fault = words(verdict["fault"] or verdict["status"])
+    fault = words(verdict.get("fault") or verdict["status"])
     risk = f"risk {verdict['risk']:.2f} of 1" if reviewed else f"not reviewed: {fault}"
     calibrated = "calibrated" if verdict["calibrated"] else "not calibrated"
-    named = [TAXONOMY[Category(each)].title for each in verdict["categories"]]
+    named = [TAXONOMY[Category(each)].title for each in verdict.get("categories", ())]
     return Judge(
         name=verdict["judge"],
         words=risk,
@@ -287,4 +287,4 @@ def _calls(calls: Sequence[Mapping[str, Any]]) -> tuple[Labelled, ...]:
 
 def _used(facts: Mapping[str, Any]) -> str:
     note = "given to the model" if facts["used"] else "kept from the model"
-    return f"{note}; holds instructions" if facts["flagged"] else note
+    return f"{note}; holds instructions" if facts.get("flagged") else note

@@ -18,6 +18,7 @@ from inwit.decisions import (
     FailedRecord,
     Origin,
     Outcome,
+    Passage,
     Record,
     Round,
     Sent,
@@ -132,10 +133,7 @@ def _decision(record: Record) -> dict[str, Any]:
         "rounds": [_round(each) for each in record.rounds],
         "rewrites": [outcome.value for outcome in record.rewrites],
         "input": _input(record),
-        "passages": [
-            {"used": each.used, "why": each.why, "flagged": each.flagged}
-            for each in record.passages
-        ],
+        "passages": [_passage(each) for each in record.passages],
         "finish_reason": record.finish_reason,
         "masked": dict(record.masked),
         "usage": {
@@ -204,14 +202,16 @@ def _round(each: Round) -> dict[str, Any]:
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return {
+    always = {
         "judge": verdict.judge,
         "status": verdict.status.value,
-        "fault": verdict.fault.value if verdict.fault else None,
         "risk": _rounded(verdict.risk),
+        "calibrated": verdict.calibrated,
+    }
+    where_known = {
+        "fault": verdict.fault.value if verdict.fault else None,
         "raw_risk": _rounded(verdict.raw_risk),
         "label_mass": _rounded(verdict.label_mass),
-        "calibrated": verdict.calibrated,
         "calibration": verdict.calibration,
         "model": verdict.model,
         "framing": verdict.framing.value if verdict.framing else None,
@@ -219,6 +219,17 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "categories": [category.value for category in verdict.categories],
         "labels": list(verdict.labels),
     }
+    return always | _known(where_known)
+
+
+def _passage(passage: Passage) -> dict[str, Any]:
+    found = {"why": passage.why, "flagged": passage.flagged or None}
+    return {"used": passage.used} | _known(found)
+
+
+def _known(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is not known or empty: entries are small."""
+    return {name: value for name, value in facts.items() if value not in (None, [])}
 
 
 def _rounded(value: float | None) -> float | None:

@@ -209,16 +209,16 @@ def _verdict(facts: Facts) -> Verdict:
         judge=facts["judge"],
         status=ReviewStatus(facts["status"]),
         risk=facts["risk"],
-        label_mass=facts["label_mass"],
-        fault=Fault(facts["fault"]) if facts["fault"] else None,
+        label_mass=facts.get("label_mass"),
+        fault=Fault(facts["fault"]) if facts.get("fault") else None,
         calibrated=facts["calibrated"],
         calibration=facts.get("calibration"),
-        model=facts["model"],
-        framing=Framing(facts["framing"]) if facts["framing"] else None,
-        question_digest=facts["question"],
-        raw_risk=facts["raw_risk"],
-        categories=tuple(Category(each) for each in facts["categories"]),
-        labels=tuple(facts["labels"]),
+        model=facts.get("model"),
+        framing=Framing(facts["framing"]) if facts.get("framing") else None,
+        question_digest=facts.get("question"),
+        raw_risk=facts.get("raw_risk"),
+        categories=tuple(Category(each) for each in facts.get("categories", ())),
+        labels=tuple(facts.get("labels", ())),
     )
 
 
@@ -246,7 +246,7 @@ def _passages(story: Story) -> tuple[Passage, ...]:
         return ()
     ids = [passage["id"] for passage in _content(story, "request")["context"]]
     return tuple(
-        Passage(name, each["used"], each["why"], each["flagged"])
+        Passage(name, each["used"], each.get("why"), each.get("flagged", False))
         for name, each in zip(ids, story.facts["passages"], strict=True)
     )
 
