@@ -29,7 +29,7 @@ test: $(VENV)/dev.stamp ## Run the tests (under 5 minutes)
 coverage: $(VENV)/dev.stamp ## Run the same tests under branch coverage, with its floor (twice as long)
 	@$(BIN)/python -m pytest $(PARALLEL) -m "$(QUICK)" --cov --cov-report=term:skip-covered --cov-fail-under=90
 
-process-test: $(VENV)/dev.stamp ## Run the tests on real processes: up, serve, Valkey, PostgreSQL, llama.cpp
+process-test: $(VENV)/dev.stamp .venv-moto/tool.stamp ## Run the tests on real processes: up, serve, Valkey, PostgreSQL, llama.cpp, S3
 	@$(BIN)/python -m pytest -m "process and not vllm and not browser" --durations=5
 
 browser-test: $(VENV)/dev.stamp ## Work the review console in a real browser (needs Chromium)
@@ -84,13 +84,14 @@ pins: $(VENV)/dev.stamp ## Compile requirements/*.txt anew from the ranges in py
 	@$(PIN) $(patsubst %,--extra %,embedded evaluate train dev) --overrides .torch-is-apart pyproject.toml requirements/build.in requirements/train.in -o requirements/train.txt; rm .torch-is-apart
 	@$(PIN) --no-deps requirements/model.in -o requirements/model.txt
 	@$(PIN) requirements/checkov.in -o requirements/checkov.txt
+	@$(PIN) requirements/moto.in -o requirements/moto.txt
 	@$(PIN) requirements/sbom.in -o requirements/sbom.txt
 	@$(PIN) requirements/peers.in -o requirements/peers.txt
 	@$(PIN) requirements/peers-openai.in -o requirements/peers-openai.txt
 	@$(PIN) requirements/peers-inspect.in -o requirements/peers-inspect.txt
 
 clean: ## Remove what the targets installed; var/ (your data) stays
-	@rm -rf $(VENV) .venv-vllm .venv-peers .venv-openai .venv-inspect .venv-train .venv-checkov .cache
+	@rm -rf $(VENV) .venv-vllm .venv-peers .venv-openai .venv-inspect .venv-train .venv-checkov .venv-moto .cache
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; Inwit needs Python 3.11 or later."; exit 1; }
@@ -123,8 +124,10 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/up.stamp
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv-checkov/tool.stamp: requirements/checkov.txt | $(VENV)/bin/python
-	@echo "Installing checkov into $(@D)"
+.venv-checkov/tool.stamp: requirements/checkov.txt
+.venv-moto/tool.stamp: requirements/moto.txt
+.venv-checkov/tool.stamp .venv-moto/tool.stamp: | $(VENV)/bin/python
+	@echo "Installing a tool for tests into $(@D)"
 	@rm -rf $(@D) && $(PYTHON) -m venv $(@D) && echo '*' >$(@D)/.gitignore
 	@$(@D)/bin/python -m pip $(PINNED) -r $<
 	@touch $@

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from obstore.store import MemoryStore
+from obstore.store import MemoryStore, ObjectStore, from_url
 
 from inwit.anchors.bucket import Bucket
 from inwit.anchors.places import (
@@ -26,6 +27,8 @@ from inwit.anchors.places import (
 from inwit.errors import SetupError
 from inwit.ledger.notes import Checkpoint, new_key, signed_note
 from inwit.ledger.proofs import Signed
+from tests.s3 import BUCKET
+from tests.s3 import s3 as s3
 
 KEY = new_key("log")
 Kept = Callable[[], Awaitable[list[str]]]
@@ -67,9 +70,19 @@ def _texts(folder: Path) -> list[str]:
     return [each.read_text() for each in sorted(folder.glob("*.checkpoint"))]
 
 
-@pytest.fixture(params=["folder", "git", "bucket", "webhook"])
+def _reader(store: ObjectStore) -> Kept:
+    async def in_bucket() -> list[str]:
+        names = sorted(each["path"] for page in store.list(return_arrow=False) for each in page)  # pyright: ignore[reportUnknownMemberType]  # its other overload has no types
+        return [await Bucket(store).read(name) for name in names]
+
+    return in_bucket
+
+
+@pytest.fixture(
+    params=["folder", "git", "memory", "webhook", pytest.param("s3", marks=pytest.mark.process)]
+)
 async def place(
-    request: pytest.FixtureRequest, tmp_path: Path
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncGenerator[tuple[Anchor, Kept]]:
     """An empty anchor, and what it holds."""
     if request.param == "folder":
@@ -94,15 +107,14 @@ async def place(
             ]
 
         yield GitAnchor(checkout), pushed
-    elif request.param == "bucket":
+    elif request.param == "memory":
         store = MemoryStore()
-        bucket = Bucket(store)
-
-        async def in_bucket() -> list[str]:
-            names = sorted(each["path"] for page in store.list(return_arrow=False) for each in page)  # pyright: ignore[reportUnknownMemberType]  # its other overload has no types
-            return [await bucket.read(name) for name in names]
-
-        yield ObjectAnchor(bucket), in_bucket
+        yield ObjectAnchor(Bucket(store)), _reader(store)
+    elif request.param == "s3":
+        for name, value in request.getfixturevalue("s3").items():
+            monkeypatch.setenv(name, value)
+        address = f"s3://{BUCKET}/{uuid.uuid4().hex}"
+        yield anchor_of(address), _reader(from_url(address))
     else:
         auditor = Auditor()
         app = web.Application()

@@ -15,37 +15,24 @@ from inwit.ledger.database import Database
 from inwit.ledger.exports.forms import Form
 from inwit.ledger.exports.places import Folder, Objects, Place, PlaceError, open_place
 from tests.ledger.exports.ledgers import export, grow
-
-# An S3 of one's own, as `moto_server -p 5599` is: INWIT_TEST_S3=http://127.0.0.1:5599, with a
-# bucket that is there already named by INWIT_TEST_S3_BUCKET.
-S3 = os.environ.get("INWIT_TEST_S3")
-BUCKET = os.environ.get("INWIT_TEST_S3_BUCKET", "ledger-exports")
-KEYS: Mapping[str, str] = {
-    "aws_access_key_id": "key",
-    "aws_secret_access_key": "secret",
-    "aws_region": "us-east-1",
-    "allow_http": "true",
-}
+from tests.s3 import BUCKET
+from tests.s3 import s3 as s3
 
 
-def place_of(kind: str, folder: Path) -> Place:
-    match kind:
+@pytest.fixture(params=["folder", "memory", pytest.param("s3", marks=pytest.mark.process)])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    match request.param:
         case "folder":
-            return Folder(folder / "place")
+            return Folder(tmp_path / "place")
         case "memory":
             pytest.importorskip("obstore")
             store: Any = import_module("obstore.store").MemoryStore()
             return Objects(store, "memory:///")
         case _:
-            if S3 is None:
-                pytest.skip("INWIT_TEST_S3 names no S3")
-            prefix = uuid.uuid4().hex
-            return open_place(f"s3://{BUCKET}/{prefix}", {**KEYS, "aws_endpoint": S3})
-
-
-@pytest.fixture(params=["folder", "memory", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return place_of(request.param, tmp_path)
+            found: Mapping[str, str] = request.getfixturevalue("s3")
+            given = {name.lower(): value for name, value in found.items()}
+            given["allow_http"] = given.pop("aws_allow_http")
+            return open_place(f"s3://{BUCKET}/{uuid.uuid4().hex}", given)
 
 
 def test_what_is_put_is_found(place: Place) -> None:
@@ -117,7 +104,8 @@ def test_addresses(tmp_path: Path) -> None:
         open_place(to, {}).put("x", b"1")
     assert (tmp_path / "a b" / "x").read_bytes() == b"1"
     pytest.importorskip("obstore")
-    for to, config in (("nope://x", {}), ("s3://bucket", {"no_such": "1"})):
+    unknown = ("s3://bucket", {"no_such": "1"}), ("s3://bucket", {"aws_allow_http": "true"})
+    for to, config in (("nope://x", {}), *unknown):
         with pytest.raises(SetupError, match="cannot be opened"):
             open_place(to, config)
     assert open_place("s3://name:word@bucket/a/?b=c", {}).root == "s3://bucket/a/"

@@ -86,6 +86,11 @@ def open_place(to: str, config: Mapping[str, str]) -> Place:
         store = open_store(to, config=settings, client_options=client)
     except (_obstore("obstore.exceptions").BaseError, ValueError) as error:
         raise SetupError(f"{plain(to)} cannot be opened: {_first_line(error)}") from error
+    except BaseException as error:
+        # A setting that obstore knows of clients, named as one of stores, makes it panic.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise SetupError(f"{plain(to)} cannot be opened: a setting is unknown.") from error
     return Objects(store, f"{plain(to).rstrip('/')}/")
 
 
