@@ -41,7 +41,7 @@ install_tools() {
 make_base() {
   mkdir -p "$cache" "$work/base"
   if [ ! -f "$cache/base.tar" ]; then
-    mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3,python3-venv,python3-pip \
+    mmdebstrap --quiet --format=tar --variant=minbase --include=ca-certificates,python3,python3-venv,python3-pip \
       bookworm "$cache/base.tar.part"
     mv "$cache/base.tar.part" "$cache/base.tar"
   fi
