@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from inwit.decisions import Decision, Origin, Reason, Record, Round, Usages
+from inwit.decisions import Record
 from inwit.ledger.chain import leaf_hash
 from inwit.ledger.database import Database
 from inwit.ledger.exports.exporter import ROWS, Exporter, Wanted
@@ -22,61 +22,23 @@ from inwit.ledger.exports.places import Folder, Place
 from inwit.ledger.exports.statements import Grounds
 from inwit.ledger.tables import ENTRIES
 from inwit.ledger.transaction import Transaction
-from inwit.types import (
-    Action,
-    Candidate,
-    Enforcement,
-    KeyRole,
-    PolicyRef,
-    Principal,
-    ReviewStatus,
-    Usage,
-    Verdict,
-)
+from tests.ledger import test_store as store
 
-VERDICT = Verdict(
-    "conscience",
-    ReviewStatus.JUDGED,
-    risk=0.1,
-    raw_risk=0.2,
-    label_mass=0.9,
-    calibrated=True,
-    calibration="ca" * 32,
-)
-DECISION = Decision(Action.ALLOW, (Reason.BELOW_LOWER,), (VERDICT,), "cd" * 32, reviewed=True)
-ORIGIN = Origin(
-    response_id="resp_1",
-    principal=Principal("k1", "acme", ("default",), frozenset({KeyRole.RESPOND})),
-    policy=PolicyRef("default", "1", "ab" * 32),
-    model="m",
-    enforcement=Enforcement.FULL,
-    request_id="req_1",
-)
-RECORD = Record(
-    origin=ORIGIN,
+VERDICT = replace(store.VERDICT, raw_risk=0.2, calibrated=True, calibration="ca" * 32)
+DECISION = replace(store.DECISION, verdicts=(VERDICT,))
+RECORD = replace(
+    store.RECORD,
     time=datetime(2026, 11, 23, 12, tzinfo=UTC),
     decision=DECISION,
-    rounds=(Round(Candidate("The moon.", "m"), DECISION),),
-    rewrites=(),
-    has_input_stage=False,
-    input=None,
-    input_flagged=False,
-    passages=(),
-    finish_reason="stop",
-    masked={},
-    usage=Usages(Usage(), Usage()),
-    sent=None,
-    hold=None,
-    timings_ms={"total": 1.0},
-    contents={"candidate": b'{"text":"The moon."}', "released": b'{"text":"The moon."}'},
+    rounds=(replace(store.RECORD.rounds[0], decision=DECISION),),
 )
 GROUNDS = Grounds("incompatible", "Terms, section 4", "Our terms forbid it.", ("DE", "FR"))
 
 
 def of(number: int, tenant: str = "acme", **more: Any) -> Record:
     """A decision of a response of its own."""
-    principal = replace(ORIGIN.principal, tenant=tenant)
-    origin = replace(ORIGIN, response_id=f"resp_{number}", principal=principal)
+    principal = replace(store.ORIGIN.principal, tenant=tenant)
+    origin = replace(store.ORIGIN, response_id=f"resp_{number}", principal=principal)
     return replace(RECORD, origin=origin, **more)
 
 
