@@ -25,7 +25,7 @@ from inwit.ledger.notes import new_key
 from inwit.ledger.sequencer import Sequencer
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.vault import Vault
-from load_tests.ledger_commit import ORIGIN, RECORD
+from load_tests.ledger_commit import RECORD
 from load_tests.overhead import spread
 from load_tests.postgres import postgresql, programs
 from load_tests.processes import machine_line
@@ -59,7 +59,7 @@ class Writers:
         async def worker() -> None:
             for _ in range(count // writers):
                 self._made += 1
-                origin = replace(ORIGIN, response_id=f"resp_{self._made:032x}")
+                origin = replace(RECORD.origin, response_id=f"resp_{self._made:032x}")
                 start = time.perf_counter()
                 await store.append(replace(RECORD, origin=origin))
                 took.append(time.perf_counter() - start)

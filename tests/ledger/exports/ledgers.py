@@ -25,6 +25,7 @@ from inwit.ledger.transaction import Transaction
 from tests.ledger import test_store as store
 
 VERDICT = replace(store.VERDICT, raw_risk=0.2, calibrated=True, calibration="ca" * 32)
+ORIGIN = store.ORIGIN
 DECISION = replace(store.DECISION, verdicts=(VERDICT,))
 RECORD = replace(
     store.RECORD,
@@ -37,8 +38,8 @@ GROUNDS = Grounds("incompatible", "Terms, section 4", "Our terms forbid it.", ("
 
 def of(number: int, tenant: str = "acme", **more: Any) -> Record:
     """A decision of a response of its own."""
-    principal = replace(store.ORIGIN.principal, tenant=tenant)
-    origin = replace(store.ORIGIN, response_id=f"resp_{number}", principal=principal)
+    principal = replace(ORIGIN.principal, tenant=tenant)
+    origin = replace(ORIGIN, response_id=f"resp_{number}", principal=principal)
     return replace(RECORD, origin=origin, **more)
 
 
