@@ -124,16 +124,21 @@ class ReliabilityBin(_Result):
 
 
 class CalibrationError(_Result):
-    """How far risks can be read as probabilities. The parts of the Brier score are Murphy's."""
+    """How far risks can be read as probabilities. The parts of the Brier score are Murphy's.
+
+    `in use`: by the calibration that a gateway applies. `ece_by_chance` is what the same risks
+    would show were they right: the fewer the samples, the more.
+    """
 
     judge: str
     dataset: str
     distribution: Distribution
-    stage: Literal["before", "after"]
+    stage: Literal["before", "after", "in use"]
     samples: int
     brier: Figure
     ece: Figure
     ece_adaptive: Figure
+    ece_by_chance: float | None = None
     reliability: float
     resolution: float
     uncertainty: float

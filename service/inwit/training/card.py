@@ -173,7 +173,8 @@ def _detection(reports: Reports) -> Iterator[str]:
             for each in sets
         ),
     )
-    yield "ECE of the conscience after calibration (Platt, fitted on what is held back):"
+    yield "ECE of the conscience after calibration (Platt, fitted on what is held back), and where it"
+    yield "is known what chance alone would show of risks that are right:"
     yield ""
     yield from table(
         ("set", "before", "after"),
@@ -274,7 +275,8 @@ def _ece(report: Report | None, dataset: str) -> str:
     judge = _conscience(report)
     for each in [] if report is None else report.calibration:
         if (each.judge, each.dataset, each.stage) == (judge, dataset, "after"):
-            return figure(each.ece)
+            chance = "" if each.ece_by_chance is None else f"; {each.ece_by_chance:.2f} by chance"
+            return f"{figure(each.ece)}{chance}"
     return NONE
 
 

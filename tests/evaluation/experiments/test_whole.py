@@ -14,9 +14,11 @@ from inwit.evaluation.experiments.suite import Draws, Suite
 from inwit.evaluation.experiments.whole import Findings, Whole
 from inwit.evaluation.results import Detection
 from inwit.evaluation.samples import Sample
+from inwit.policy.calibration import Calibration
 from inwit.policy.loader import PACKAGED, load_policies
 from inwit.policy.policy import Policy
 from tests.evaluation.sets import SIGN, both_sets
+from tests.policy.test_calibration import table
 
 SUITE = Suite("test", 24, 12, 48, 12, 12, 2, 2)
 SEEDS = (0, 1, 2)
@@ -59,12 +61,16 @@ class Labels:
 def quiet(_what: str, _done: int, _of: int) -> None: ...
 
 
-async def run(folder: Path, conscience: Any, *others: Any) -> Findings:
+async def run(
+    folder: Path, conscience: Any, *others: Any, in_use: Mapping[str, Calibration] | None = None
+) -> Findings:
     found = find(both_sets(folder / "data"), ("gptfuzz", "safetext"))
     draws = [Draws(each, SUITE.per_set, SEEDS) for each in found.datasets]
     judges = [conscience, *others]
     async with open_bench(judges, folder / "cache", 4, quiet) as bench:
-        return await Whole(bench, SUITE, POLICY, draws, SEEDS, {}).run(None, lambda _: None)
+        return await Whole(bench, SUITE, POLICY, draws, SEEDS, in_use or {}).run(
+            None, lambda _: None
+        )
 
 
 def oracle(folder: Path, name: str) -> Labels:
@@ -159,6 +165,21 @@ async def test_calibration_is_fitted_on_the_training_part_and_told_before_and_af
     after = [each for each in found.calibration if each.stage == "after"]
     assert all(each.ece.value < 0.05 for each in after)
     assert all(each.ece_over_seeds is not None for each in after)
+
+
+async def test_the_calibration_in_use_is_measured_beside_what_chance_would_show(
+    tmp_path: Path,
+) -> None:
+    sure = table((0.0, 0.0), (0.1, 0.0), (0.9, 1.0), (1.0, 1.0))
+
+    found = await run(tmp_path, Reads(CONSCIENCE), in_use={CONSCIENCE: sure})
+
+    in_use = [each for each in found.calibration if each.stage == "in use"]
+    assert {each.dataset for each in in_use} == {"gptfuzz", "safetext"}
+    assert {(each.ece.value, each.ece_by_chance) for each in in_use} == {(0.0, 0.0)}
+    before = [each for each in found.calibration if each.stage == "before"]
+    assert all(each.ece.value == pytest.approx(0.1) for each in before)
+    assert all(0 < (each.ece_by_chance or 0) < 0.15 for each in before)
 
 
 async def test_a_judge_that_does_not_look_at_the_system_turn_does_not_perform(

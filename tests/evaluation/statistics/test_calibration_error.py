@@ -13,6 +13,7 @@ from inwit.evaluation.statistics.calibration_error import (
     brier,
     decompose,
     ece,
+    ece_by_chance,
     equal_mass,
     equal_width,
     measure_quality,
@@ -155,6 +156,18 @@ def test_the_calibration_error_of_a_calibrated_judge_reaches_down_to_nothing() -
     assert after.brier.value < before.brier.value
     for estimate in (before.brier, before.ece, after.ece, after.ece_adaptive):
         assert estimate.low <= estimate.value <= estimate.high
+
+
+def test_chance_alone_shows_an_error_that_falls_with_the_samples() -> None:
+    few, many = (observations(platt_truth, count, seed=5) for count in (60, 6000))
+    shown = [ece_by_chance(platt_truth(each.raw), 0) for each in (few, many)]
+
+    assert shown[0] > 0.05
+    assert shown[1] == pytest.approx(shown[0] / 10, rel=0.4)
+    calibrated = platt_truth(few.raw)
+    found = ece(calibrated, few.unsafe, equal_width(calibrated))
+    assert found < 2 * shown[0]
+    assert ece_by_chance(np.array([0.0, 1.0]), 0) == 0.0
 
 
 def test_the_parts_tell_calibration_from_discrimination() -> None:

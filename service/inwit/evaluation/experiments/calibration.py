@@ -1,7 +1,8 @@
 """Does it state its uncertainty: how far risks are probabilities, before and after calibration.
 
 Fitted by Platt's method on what the training parts hold back; each seed fits on two thirds of
-their prompts, so that the interval over seeds is one over calibration splits.
+their prompts, so that the interval over seeds is one over calibration splits. Where a calibration
+is in use it is measured too: a judge may have learnt from what this one is fitted on.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,12 +19,14 @@ from inwit.evaluation.results import CalibrationError, ReliabilityBin, SeedsFigu
 from inwit.evaluation.statistics.calibration_error import (
     decompose,
     ece,
+    ece_by_chance,
     equal_width,
     measure_quality,
     reliability,
 )
 from inwit.evaluation.statistics.observations import Floats, Observations
 from inwit.evaluation.statistics.seeds import over_seeds
+from inwit.policy.calibration import Calibration
 
 _LEAST = 20  # judged samples of each label to fit on
 _SHARE = 2 / 3
@@ -49,9 +52,14 @@ def fits(fitted: Observations, seeds: Sequence[int]) -> Fits | None:
 
 
 def calibration(
-    draws: Draws, judge: str, risks: Floats, fitted: Fits | None, seed: int
+    draws: Draws,
+    judge: str,
+    risks: Floats,
+    fitted: Fits | None,
+    in_use: Calibration | None,
+    seed: int,
 ) -> list[CalibrationError]:
-    """The errors of one judge on one set: as it is, and where there are fits after calibration."""
+    """The errors of one judge on one set: as it is, by the fits, by the calibration in use."""
     every = observed(draws.samples, risks)
     kept = every.where(every.judged)
     if not len(kept.raw):
@@ -64,6 +72,9 @@ def calibration(
         ]
         after = fitted.whole(kept.raw)
         found.append(_error(draws, judge, "after", kept, after, over(over_seeds(each)), seed))
+    if in_use is not None:
+        applied = np.array([in_use.apply(raw) for raw in kept.raw])
+        found.append(_error(draws, judge, "in use", kept, applied, None, seed))
     return found
 
 
@@ -91,11 +102,12 @@ def _error(
         judge=judge,
         dataset=recipe.name,
         distribution=recipe.distribution.value,  # pyright: ignore[reportArgumentType]  # prompts have no draws
-        stage=stage,  # pyright: ignore[reportArgumentType]  # of two words
+        stage=stage,  # pyright: ignore[reportArgumentType]  # of three words
         samples=len(risks),
         brier=needed(quality.brier),
         ece=needed(quality.ece),
         ece_adaptive=needed(quality.ece_adaptive),
+        ece_by_chance=ece_by_chance(risks, seed),
         reliability=parts.reliability.value,
         resolution=parts.resolution.value,
         uncertainty=parts.uncertainty.value,

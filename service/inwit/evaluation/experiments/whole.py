@@ -206,7 +206,12 @@ class Whole:
                     scores = await self._bench.scores(judge, draws.samples, name)
                     fits = fitted if judge == self._conscience else None
                     self.found.calibration += calibration.calibration(
-                        draws, judge, risks_of(scores), fits, self._seed
+                        draws,
+                        judge,
+                        risks_of(scores),
+                        fits,
+                        self._calibrations.get(judge),
+                        self._seed,
                     )
 
     async def _fits(self) -> calibration.Fits | None:

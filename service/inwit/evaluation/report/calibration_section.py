@@ -23,8 +23,11 @@ from inwit.evaluation.results import CalibrationError, Report
 
 _WORDS = Words(
     "ECE: how far the risk is from the share that is unsafe, on average over bins of risk (of one "
-    "width, and adaptive: of one size). Brier score: the mean square of risk less label; it is "
-    "reliability less resolution plus uncertainty plus what lies within the bins (Murphy). "
+    "width, and adaptive: of one size); by chance: what the same risks would show were they right, "
+    "which is much where samples are few. In use: by the calibration that a gateway applies, where "
+    "there is one; after: by one that is fitted here. Brier score: the mean square of risk less "
+    "label; it is reliability less resolution plus uncertainty plus what lies within the bins "
+    "(Murphy). "
     "Resolution is what the risks tell; uncertainty is the score of always stating the set's own "
     "share. The parts have no interval of their own. All but resolution are best at 0. In "
     "distribution is where calibration was fitted, on other prompts."
@@ -36,12 +39,13 @@ def calibration(report: Report) -> Section:
     parts: list[Part] = [_WORDS]
     for number, judge in enumerate(unique(each.judge for each in report.calibration)):
         rows = _ordered([each for each in report.calibration if each.judge == judge])
-        stages = sorted({each.stage for each in rows}, reverse=True)
+        drawn = [each for each in rows if each.stage != "in use"]
+        stages = sorted({each.stage for each in drawn}, reverse=True)
         caption = (
             f"Reliability of {judge}, {' and '.join(stages)} calibration. On the dashed line risks "
             "are probabilities. Lines: 95 % intervals (Wilson)."
         )
-        drawing = plots.reliability(judge, rows, f"reliability-{number}")
+        drawing = plots.reliability(judge, drawn, f"reliability-{number}")
         parts += [Heading(judge), Plot(drawing, caption), _table(judge, rows)]
         if "after" not in stages:
             parts.append(Words("It was not calibrated: there are no figures after calibration."))
@@ -63,6 +67,7 @@ def _table(judge: str, rows: Sequence[CalibrationError]) -> Table:
             "stage",
             "judged",
             "ECE",
+            "by chance",
             "ECE, adaptive",
             "ECE over splits",
             "Brier",
@@ -87,6 +92,7 @@ def _cells(rows: Sequence[CalibrationError]) -> Iterator[tuple[Cell, ...]]:
             Cell(row.stage),
             count_cell(row.samples),
             figure_cell(row.ece),
+            _by_chance(row),
             figure_cell(row.ece_adaptive),
             _over_splits(row),
             figure_cell(row.brier),
@@ -94,8 +100,14 @@ def _cells(rows: Sequence[CalibrationError]) -> Iterator[tuple[Cell, ...]]:
         )
 
 
+def _by_chance(row: CalibrationError) -> Cell:
+    if row.ece_by_chance is None:
+        return Cell("not measured", kind="none")
+    return Cell(f"{row.ece_by_chance:.2f}")
+
+
 def _over_splits(row: CalibrationError) -> Cell:
-    """Before calibration there is no split to vary."""
-    if row.stage == "before" and row.ece_over_seeds is None:
+    """Only what is fitted here has splits to vary."""
+    if row.stage != "after" and row.ece_over_seeds is None:
         return Cell("only after", kind="none")
     return seeds_cell(row.ece_over_seeds)

@@ -71,6 +71,17 @@ def ece(risks: Floats, unsafe: Bools, bins: Integers) -> float:
     return float(np.abs(np.bincount(bins, risks - unsafe)).sum() / len(risks))
 
 
+def ece_by_chance(risks: Floats, seed: int, draws: int = 500) -> float:
+    """The mean ECE of a judge whose risks are right: labels are drawn with just these risks.
+
+    It grows as samples get fewer: an error that is no larger shows nothing against a judge.
+    """
+    bins, random = equal_width(risks), np.random.default_rng(seed)
+    return float(
+        np.mean([ece(risks, random.random(len(risks)) < risks, bins) for _ in range(draws)])
+    )
+
+
 def reliability(risks: Floats, unsafe: Bools) -> list[Bin]:
     """The bins of equal width that hold samples, in rising order."""
     place = equal_width(risks)
