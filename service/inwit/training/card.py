@@ -173,8 +173,8 @@ def _detection(reports: Reports) -> Iterator[str]:
             for each in sets
         ),
     )
-    yield "ECE of the conscience after calibration (Platt, fitted on what is held back), and where it"
-    yield "is known what chance alone would show of risks that are right:"
+    yield "ECE of the conscience after calibration (Platt, fitted on what is held back), and where"
+    yield "it is known what chance alone would show of risks that are right:"
     yield ""
     yield from table(
         ("set", "before", "after"),
