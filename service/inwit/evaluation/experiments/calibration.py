@@ -2,7 +2,7 @@
 
 Fitted by Platt's method on what the training parts hold back; each seed fits on two thirds of
 their prompts, so that the interval over seeds is one over calibration splits. Where a calibration
-is in use it is measured too: a judge may have learnt from what this one is fitted on.
+is in use, that is measured too.
 """
 
 from collections.abc import Callable, Sequence
