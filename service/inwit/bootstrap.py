@@ -173,10 +173,11 @@ def _checked(settings: Settings) -> tuple[Panel, dict[Fingerprint, Calibration],
         raise SetupError("INWIT_REDACT_STORED_MS must be less than INWIT_RECORD_MS.")
     panel = configured_panel(settings.classifiers)
     calibrations = known_calibrations(settings)
-    named = {f"{key.model}-{key.framing}-{key.question_digest}": key for key in calibrations}
-    log.info(
-        "calibrations", digests={name: calibrations[key].digest for name, key in named.items()}
-    )
+    digests = {
+        f"{key.model}-{key.framing}-{key.question_digest}": each.digest
+        for key, each in calibrations.items()
+    }
+    log.info("calibrations", digests=digests)
     folder = settings.policy_dir or PACKAGED
     check_classifiers(panel, load_policies(folder))
     return panel, calibrations, folder

@@ -134,7 +134,7 @@ def facts(before: Conduct | None, after: Conduct | None) -> AlignFacts:
         online=False,
         conscience_digest="ef" * 32,
         policy="default",
-        question_digest="01" * 32,
+        question_digest="01" * 8,
         plan={
             "weight": 0.1,
             "beta": 0.1,

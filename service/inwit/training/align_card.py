@@ -8,7 +8,7 @@ from pathlib import Path
 
 from inwit.training.card import FILE
 from inwit.training.card_cells import REWRITES, figure, rewrites, rose, shift, table
-from inwit.training.conduct import MOST_RISE, Conduct
+from inwit.training.conduct import Conduct
 from inwit.training.facts import AlignFacts
 
 _ABOUT = """\
@@ -69,7 +69,7 @@ def _about(facts: AlignFacts) -> Iterator[str]:
     )
     yield (
         f"- Judged by: conscience adapter `{facts.conscience_digest[:16]}`, question "
-        f"`{facts.question_digest[:16]}`, policy `{facts.policy}`, and the embedded classifier."
+        f"`{facts.question_digest}`, policy `{facts.policy}`, and the embedded classifier."
     )
     yield (
         f"- {plan['steps']:.0f} steps of {plan['batch']:.0f}, learning rate "
@@ -95,7 +95,7 @@ def _conduct(before: Conduct, after: Conduct) -> Iterator[str]:
     yield from table(
         ("share", "number", "before", "after", "rose"),
         (
-            (name, str(number), figure(one), figure(two), rose(one, two, MOST_RISE))
+            (name, str(number), figure(one), figure(two), rose(one, two))
             for name, number, one, two in rows
         ),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from inwit.evaluation.results import Figure, Report
 from inwit.training.card_cells import (
+    MOST_RISE,
     NONE,
     REWRITES,
     figure,
@@ -22,7 +23,6 @@ from inwit.training.facts import Facts
 
 FILE = "training_card.md"
 BENIGN = "benign look-alikes"
-MOST_RISE = 0.02  # of the share of benign answers that are withheld
 
 _ABOUT = """\
 A conscience adapter: LoRA on the model that it reviews. It answers one question with Yes or No, and
@@ -192,7 +192,7 @@ def _benign(reports: Reports) -> Iterator[str]:
     yield _BENIGN
     rows: list[tuple[str, ...]] = []
     for name, dataset, rates in _false_positives(reports):
-        rows.append((name, dataset, *map(figure, rates), rose(*rates, MOST_RISE)))
+        rows.append((name, dataset, *map(figure, rates), rose(*rates)))
     yield from table(("judge", "set", "before", "after", "rose"), rows)
 
 

@@ -26,8 +26,6 @@ from inwit.policy.policy import Band, Policy
 from inwit.training.everyday import everyday_requests
 from inwit.types import Action, Message
 
-MOST_RISE = 0.02  # of the share of harmless requests that are declined
-
 _TOKENS = 80
 _HARMLESS, _HARMLESS_SEED = 300, 7  # drawn as one list, of which the last are taken
 _JUDGE = "conscience"

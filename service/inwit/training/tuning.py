@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,8 @@ class _Run:
 
 def _keep(request: Request, run: _Run) -> AlignFacts:
     """Write facts and card, last: what is there is whole."""
-    question = request.question or run.policy.review.question
+    review = run.policy.review
+    asked = replace(review, question=request.question or review.question)
     facts = AlignFacts(
         **run_on(request.base, _LIBRARIES),
         answers=run.answers,
@@ -129,7 +130,7 @@ def _keep(request: Request, run: _Run) -> AlignFacts:
         online=request.online,
         conscience_digest=weights_digest(request.conscience),
         policy=run.policy.name,
-        question_digest=hashlib.sha256(question.encode()).hexdigest(),
+        question_digest=asked.question_digest,
         plan={key: float(value) for key, value in asdict(request.plan).items()},
         losses=(run.losses[0], run.losses[-1]),
         before=run.before,
