@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -202,8 +202,23 @@ async def test_a_server_without_tls_is_refused_where_tls_is_asked_for(
         await Database(f"{postgres[0]}?sslmode=require").open()
 
 
+def between_statements(_connection: sa.Connection) -> None:
+    """Nothing is under way."""
+
+
+def within_a_statement(connection: sa.Connection) -> None:
+    """The server has a part of what this statement needs, and waits for the rest of it."""
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.send_PARSE(b"\0", "SELECT 1")
+    driver._sock.flush()
+
+
+@pytest.mark.parametrize("stop", [between_statements, within_a_statement])
 async def test_a_gateway_that_stands_still_in_a_commit_is_thrown_out(
-    postgres: tuple[str, Path], databases: list[Database]
+    postgres: tuple[str, Path],
+    databases: list[Database],
+    stop: Callable[[sa.Connection], None],
 ) -> None:
     """A paused machine, or a network that is gone: the others do not wait for it for ever."""
     still, other = (Database(postgres[0], timeout_s=3) for _ in range(2))
@@ -211,6 +226,7 @@ async def test_a_gateway_that_stands_still_in_a_commit_is_thrown_out(
     release, held = threading.Event(), threading.Event()
 
     def hold(connection: sa.Connection) -> None:
+        stop(connection)
         held.set()
         release.wait(60)
         connection.execute(sa.text("SELECT 1"))

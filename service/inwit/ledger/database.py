@@ -19,12 +19,13 @@ import sqlalchemy as sa
 import structlog
 from alembic.util import CommandError
 from sqlalchemy import event
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from inwit.errors import LedgerError, SetupError
 from inwit.ledger import schema
 from inwit.ledger.content_keys import KeyMissing, NoKeys
 from inwit.ledger.schema import Schema
+from inwit.ledger.turns import Turns
 from inwit.ledger.vault import OPTION, Shut, Vault
 
 T = TypeVar("T")
@@ -65,13 +66,15 @@ class Database:
         self.vault = vault
         self._needs_keys = needs_keys
         self._engine = _engine(url, timeout_s, vault)
-        self._lock = _lock(timeout_s)
+        self._turns = Turns(timeout_s)
         self._writing = self._engine.execution_options(inwit_writes=True)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _set_up_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
         else:
-            event.listen(self._engine, "connect", partial(_set_up_postgresql, timeout_s))
+            event.listen(
+                self._engine, "connect", partial(_set_up_postgresql, timeout_s, self._turns.wait_s)
+            )
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-write")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="ledger-read")
 
@@ -184,10 +187,16 @@ class Database:
             raise LedgerError(detail, retry_after=5) from error
 
     def _write(self, work: Callable[[sa.Connection], T]) -> T:
-        with self._writing.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(self._lock)
-            return work(connection)
+        if self._writing.dialect.name != "postgresql":
+            with self._writing.begin() as connection:
+                return work(connection)
+        try:
+            with self._writing.begin() as connection:
+                self._turns.take(connection)
+                return work(connection)
+        except DBAPIError as error:
+            self._turns.lost(self._engine, error)
+            raise
 
     def _read(self, work: Callable[[sa.Connection], T]) -> T:
         with self._engine.connect() as connection:
@@ -203,21 +212,6 @@ def reason_of(error: BaseException) -> str:
     """What the database itself said, in a line."""
     cause = error.__cause__ or error
     return str(cause.__cause__ or cause).splitlines()[0]
-
-
-_CHAIN_LOCK = 0x1_1217  # any number, the same for every gateway
-
-
-def _lock(timeout_s: int) -> sa.Select[Any, Any]:
-    """One chain, many gateways: whoever appends holds this until the commit.
-
-    A gateway that stands still meanwhile (a paused machine, a network that is gone) is thrown out
-    by the server, so that the others do not wait for it for ever, but less than their own
-    `lock_timeout`.
-    """
-    still = max(1, timeout_s // 3)
-    idle = sa.func.set_config("idle_in_transaction_session_timeout", f"{still}s", True)
-    return sa.select(idle, sa.func.pg_advisory_xact_lock(_CHAIN_LOCK))
 
 
 def _engine(url: str, timeout_s: int, vault: Vault | None) -> sa.Engine:
@@ -323,13 +317,13 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             return
 
 
-def _set_up_postgresql(timeout_s: int, connection: Any, _record: Any) -> None:
+def _set_up_postgresql(timeout_s: int, wait_s: int, connection: Any, _record: Any) -> None:
     """A lock or a statement that hangs ends before the socket's own timeout closes everything."""
     # pg8000 lets its socket wait 40 ms in the middle of each statement that is larger than its
     # buffer, for word of the first part (Nagle's algorithm), and has no option for it.
     connection._usock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     cursor = connection.cursor()
-    cursor.execute(f"SET lock_timeout = '{timeout_s // 2}s'")
+    cursor.execute(f"SET lock_timeout = '{wait_s}s'")
     cursor.execute(f"SET statement_timeout = '{timeout_s - 1}s'")
     connection.commit()
     cursor.close()
