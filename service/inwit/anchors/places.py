@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
+from inwit import durable
 from inwit.errors import InwitError, SetupError
 from inwit.labels import AnchorKind
 from inwit.ledger.proofs import Signed
@@ -85,31 +85,13 @@ class FolderAnchor:
             names = sorted(each.name for each in self._folder.glob("*.checkpoint"))
             _check(names[-1] if names else "", signed, lambda name: self._read(name))
             if _file_of(signed) not in names:
-                self._add(signed)
+                # Where another gateway is faster, the next look compares.
+                durable.make(self._folder / _file_of(signed), signed.note, mode=0o644)
         except OSError as error:
             raise AnchorFailed(f"The anchor's folder cannot be used ({error.strerror}).") from error
 
     def _read(self, name: str) -> str:
         return (self._folder / name).read_text()
-
-    def _add(self, signed: Signed) -> None:
-        """Whole or not at all, and never over another one."""
-        ready = self._folder / f".{_file_of(signed)}.{secrets.token_hex(4)}"
-        with ready.open("w") as out:
-            out.write(signed.note)
-            out.flush()
-            os.fsync(out.fileno())
-        try:
-            os.link(ready, self._folder / _file_of(signed))
-        except FileExistsError:
-            pass  # another gateway was first; the next look compares
-        finally:
-            ready.unlink()
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 class ObjectAnchor:

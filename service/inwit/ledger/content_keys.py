@@ -10,12 +10,15 @@ import binascii
 import os
 import re
 import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from inwit import durable
 from inwit.errors import LedgerError, SetupError
 
 FILE = "content.key"
@@ -230,42 +233,22 @@ def new_line(known: tuple[str, ...] = ()) -> str:
 
 def _make(file: Path) -> None:
     """Make it with a first key, for this user alone; nothing where another was faster."""
-    draft = _draft(file, f"{new_line()}\n")
-    try:
-        os.link(draft, file)  # whole, or not at all
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise _unwritable(file, error) from error
-    finally:
-        draft.unlink()
+    with _writing(file):
+        durable.make(file, f"{new_line()}\n")
 
 
 def _replace(file: Path, text: str) -> None:
-    draft = _draft(file, text)
+    with _writing(file):
+        durable.replace(file, text)
+
+
+@contextmanager
+def _writing(file: Path) -> Generator[None]:
     try:
-        draft.replace(file)
+        yield
     except OSError as error:
-        draft.unlink()
-        raise _unwritable(file, error) from error
-
-
-def _draft(file: Path, text: str) -> Path:
-    """A durable file beside it."""
-    draft = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
-    try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-    except OSError as error:
-        raise _unwritable(file, error) from error
-    return draft
-
-
-def _unwritable(file: Path, error: OSError) -> SetupError:
-    return SetupError(f"The content keys in {file} cannot be written ({error.strerror}).")
+        problem = f"The content keys in {file} cannot be written ({error.strerror})."
+        raise SetupError(problem) from error
 
 
 def _mark(file: Path) -> tuple[int, ...]:

@@ -8,17 +8,16 @@ the first 4 bytes of `SHA-256(NAME || 0x0A || 0x01 || public key)` in hexadecima
 import base64
 import binascii
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from inwit import durable
 from inwit.errors import SetupError
 
 _ED25519 = b"\x01"
@@ -199,10 +198,7 @@ def first_key(file: Path, key: SigningKey) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    ready = _written(file, [key])
-    with suppress(FileExistsError):
-        os.link(ready, file)
-    ready.unlink()
+    durable.make(file, _lines([key]))
 
 
 def write_keys(file: Path, keys: Sequence[SigningKey]) -> None:
@@ -211,17 +207,11 @@ def write_keys(file: Path, keys: Sequence[SigningKey]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    _written(file, keys).replace(file)
+    durable.replace(file, _lines(keys))
 
 
-def _written(file: Path, keys: Sequence[SigningKey]) -> Path:
-    """A file beside it, whole and on the disk."""
-    ready = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(ready, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        out.write("".join(f"{key.line()}\n" for key in keys))
-        out.flush()
-        os.fsync(out.fileno())
-    return ready
+def _lines(keys: Sequence[SigningKey]) -> str:
+    return "".join(f"{key.line()}\n" for key in keys)
 
 
 def _key_id(name: str, public: bytes) -> bytes:
