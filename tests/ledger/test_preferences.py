@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from inwit.cases import Output, RulingKind
+from inwit.cases import CaseState, Output, Reviewer, RulingKind
 from inwit.ledger.preferences import Tally, note_preferences, preferences
 from inwit.ledger.tables import CONTENTS, ENTRIES, ESCALATIONS
 from inwit.ledger.verify_database import verify_database
-from tests.ledger.case_world import REVIEWERS, World
+from tests.ledger.case_world import REVIEWERS, SENIOR, World
 
 ANA, BEN, _ = REVIEWERS
 TURNS = [{"role": "user", "content": "How do tides work?"}]
@@ -32,14 +32,25 @@ def world() -> Generator[World]:
     made.close()
 
 
-def edited(world: World, request: dict[str, Any] = REQUEST, text: str = EDIT, **more: Any) -> str:
+def edited(
+    world: World,
+    request: dict[str, Any] = REQUEST,
+    text: str = EDIT,
+    undo_s: float = 0.0,
+    **more: Any,
+) -> str:
     """A case that Ana has edited."""
     candidate = CANDIDATE | more.pop("candidate", {})
     case = world.held(contents={"request": request, "candidate": candidate}, **more)
-    world.claim(case, ANA, "a")
-    world.edit(case, ANA, "a", text)
-    world.rule(case, ANA, "a", RulingKind.EDIT, digest=Output(text, "stop").digest)
+    edit(world, case, ANA, text, undo_s)
     return case
+
+
+def edit(world: World, case: str, who: Reviewer, text: str = EDIT, undo_s: float = 0.0) -> None:
+    world.claim(case, who, who.id)
+    world.edit(case, who, who.id, text)
+    digest = Output(text, "stop").digest
+    world.rule(case, who, who.id, RulingKind.EDIT, digest=digest, undo_s=undo_s)
 
 
 def found(world: World) -> Tally:
@@ -88,6 +99,7 @@ def test_what_was_changed_gives_no_pair(world: World) -> None:
     [
         {"request": REQUEST | {"tools": [{"type": "function", "function": {"name": "f"}}]}},
         {"request": REQUEST | {"context": [{"id": "1", "source": "s", "text": "t"}]}},
+        {"request": REQUEST | {"messages": [*TURNS, {"role": "tool", "content": "High tide."}]}},
         {"candidate": {"tool_calls": [{"id": "1"}]}},
         {"text": DRAFT},
     ],
@@ -110,6 +122,35 @@ def test_other_rulings_golden_cases_and_what_does_not_count_give_none(world: Wor
         connection.execute(sa.update(ESCALATIONS).filter_by(id=golden).values(expected="block"))
 
     assert found(world) == Tally((), 0, 0, 0)
+
+
+def test_an_edit_that_was_overruled_gives_none(world: World) -> None:
+    case = edited(world, required=2)
+    for who in (BEN, SENIOR):
+        world.claim(case, who, who.id)
+        world.rule(case, who, who.id, RulingKind.BLOCK)
+        world.sweep()
+
+    assert world.case(case).state is CaseState.RESOLVED
+    assert found(world) == Tally((), 0, 0, 0)
+
+
+def test_an_edit_that_two_agree_on_gives_one(world: World) -> None:
+    case = edited(world, required=2)
+    assert found(world).pairs == ()
+    edit(world, case, BEN)
+
+    (pair,) = found(world).pairs
+    assert pair.chosen == EDIT
+
+
+def test_an_edit_that_can_still_be_undone_gives_none_yet(world: World) -> None:
+    edited(world, undo_s=30.0)
+    assert found(world) == Tally((), 0, 0, 0)
+
+    world.later(31)
+    world.sweep()
+    assert len(found(world).pairs) == 1
 
 
 def test_only_the_period_is_taken(world: World) -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from inwit.errors import SetupError
+from inwit.evaluation.results import Figure
 from inwit.training.card import Reports, write_card
+from inwit.training.card_cells import rose
 from inwit.training.facts import FILE, Facts, SeedTrained, SetTaught, read_facts
 from tests.evaluation.planted import CONSCIENCE, MIDDLING, judge_used, report
 
@@ -85,6 +87,24 @@ def test_figures_are_the_reports_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("rise", "told"), [(0.01, False), (0.03, True), (-0.03, False)])
 def test_more_benign_answers_withheld_are_told(tmp_path: Path, rise: float, told: bool) -> None:
     assert ("**more than 2 points more**" in card(tmp_path, reports(rise))) is told
+
+
+def test_safe_answers_of_every_set_count_and_those_of_our_own_are_look_alikes(
+    tmp_path: Path,
+) -> None:
+    rows = [line for line in card(tmp_path, reports(0.0)).splitlines() if "| all safe |" in line]
+    own = [line for line in card(tmp_path, reports(0.03)).splitlines() if "| own | look" in line]
+
+    assert {line.split(" | ")[1] for line in rows} > {"gptfuzz", "xstest"}
+    assert own
+    assert all("more than 2 points more" in line for line in own)
+
+
+@pytest.mark.parametrize(("number", "told"), [(50, "no"), (49, "not seen, of 49")])
+def test_what_cannot_be_seen_is_not_denied(number: int, told: str) -> None:
+    share = Figure(value=0.1, low=0.0, high=0.3)
+
+    assert rose(share, share, number) == told
 
 
 def test_an_attack_is_told_as_learnt_or_new(tmp_path: Path) -> None:

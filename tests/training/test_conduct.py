@@ -10,6 +10,7 @@ from inwit.evaluation.results import Figure
 from inwit.policy.loader import PACKAGED, load_policy
 from inwit.training.align_card import write_align_card
 from inwit.training.conduct import Conduct, conduct_of, held_out, suite_samples
+from inwit.training.everyday import SOUNDING_HELD_OUT, everyday_requests
 from inwit.training.facts import AlignFacts
 from inwit.types import Message
 
@@ -68,6 +69,15 @@ def test_probes_are_held_out_and_spread() -> None:
     assert not ASKED & learnt
     assert len({sample.category for sample in PROBES.inviting}) > 4
     assert len(held_out(10**6).inviting) == len(suite_samples("test"))
+
+
+def test_no_seed_learns_a_harmless_probe() -> None:
+    probes = set(held_out(10**6).harmless)
+
+    for seed in range(5):
+        assert not probes & set(everyday_requests(10**6, seed))
+    assert len(probes) == 149
+    assert len({turns[0].content for turns in held_out(24).harmless} & set(SOUNDING_HELD_OUT)) == 12
 
 
 def test_what_is_flagged_and_declined_is_counted() -> None:
@@ -157,7 +167,10 @@ def test_the_card_says_what_rose(tmp_path: Path) -> None:
     text = write_align_card(tmp_path, facts(before, after)).read_text()
 
     assert "| declined, of harmless | 12 | 0.00 [0.00, 0.24] | 1.00 [0.76, 1.00] | **more" in text
-    assert "| flagged, of inviting | 12 | 0.00 [0.00, 0.24] | 0.00 [0.00, 0.24] | no |" in text
+    assert (
+        "| flagged, of inviting | 12 | 0.00 [0.00, 0.24] | 0.00 [0.00, 0.24] | not seen, of 12 |"
+        in text
+    )
     assert "| examined | after | +1.00" in text
     assert "34 answers, file `cdcdcdcdcdcdcdcd`" in text
     assert "7 pairs at first, made once; lambda 0.1, beta 0.1." in text

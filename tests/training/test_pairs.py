@@ -32,6 +32,17 @@ def test_what_is_written_is_read(
     assert read_pairs(file) == pairs
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_only_line_feeds_end_lines(tmp_path: Path, end: str) -> None:
+    """JSON allows the other separators of Unicode within strings, as they are."""
+    pair = PAIR.as_preference() | {"chosen": [{"role": "assistant", "content": "a\u2028b\x85c"}]}
+    file = tmp_path / "pairs.jsonl"
+    text = end.join([json.dumps(pair, ensure_ascii=False)] * 2)
+    file.write_bytes(text.encode())
+
+    assert [each.chosen for each in read_pairs(file)] == ["a\u2028b\x85c"] * 2
+
+
 def test_only_this_user_can_read_them(tmp_path: Path) -> None:
     write_pairs(tmp_path / "new" / "pairs.jsonl", [PAIR])
 

@@ -43,7 +43,9 @@ _Policy = Annotated[
 _Seeds = Annotated[int, typer.Option(min=1, max=20, help="How many trainings; the best is kept.")]
 _Passes = Annotated[int, typer.Option(min=1, max=20, help="Passes over the samples.")]
 _Share = Annotated[float, typer.Option(min=0.001, max=1, help="Of each set's samples.")]
-_Everyday = Annotated[int, typer.Option(min=0, help="Harmless requests, answered by the base.")]
+_Everyday = Annotated[
+    int, typer.Option(min=0, max=300, help="Harmless requests, answered by the base.")
+]
 _Rate = Annotated[float, typer.Option(help="Highest learning rate.")]
 _Rank = Annotated[int, typer.Option(min=1, max=256, help="Rank of the adapter.")]
 _Frozen = Annotated[int, typer.Option(min=0, help="Layers, from the first, left as they are.")]

@@ -1,7 +1,8 @@
 """What people wrote in place of a candidate: pairs that a model can be taught by.
 
-Only rulings that counted, of requests whose caller said that they may be learnt from, and only
-where the content is still there and is what the ledger committed to. Erasure so takes a pair away.
+Only edits that were released, so none that can still be undone or that somebody overruled; of
+requests whose caller said that they may be learnt from; and only where the content is still there
+and is what the ledger committed to. Erasure so takes a pair away.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,8 +12,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from inwit.cases import ActKind, ActRecord, RulingKind
+from inwit.cases import ActKind, ActRecord, CaseState, Ruling, RulingKind
+from inwit.ledger.escalations import aware, case_of
 from inwit.ledger.export import contents_by_sequence, said
+from inwit.ledger.outcomes import rulings_of
+from inwit.ledger.settling import conclusion
 from inwit.ledger.tables import ESCALATIONS, RULINGS
 from inwit.ledger.transaction import Transaction
 
@@ -47,7 +51,8 @@ def preferences(connection: sa.Connection, since: datetime, until: datetime) -> 
     """The edits ruled from `since` (included) until `until` (excluded), the oldest first."""
     pairs: list[Preference] = []
     counts = {"without_consent": 0, "erased": 0, "unfit": 0}
-    for rows in _pages(connection, since, until):
+    for page in _pages(connection, since, until):
+        rows = [row for row in page if _released(connection, row)]
         decided = contents_by_sequence(
             connection, [row.sequence for row in rows], ("request", "candidate")
         )
@@ -77,18 +82,36 @@ def note_preferences(transaction: Transaction, since: datetime, until: datetime,
 def _pages(connection: sa.Connection, since: datetime, until: datetime) -> Iterator[Sequence[Any]]:
     ruling, case = RULINGS.c, ESCALATIONS.c
     query = (
-        sa.select(ruling.id, ruling.time.label("at"), case.sequence, case.policy, case.categories)
+        sa.select(
+            ruling.id,
+            ruling.time.label("at"),
+            ruling.escalation_id,
+            case.sequence,
+            case.policy,
+            case.categories,
+            case.closed,
+        )
         .select_from(sa.join(RULINGS, ESCALATIONS, ruling.escalation_id == case.id))
         .where(
             ruling.kind == RulingKind.EDIT.value,
             ruling.counts.is_not(None),
             case.expected.is_(None),
+            case.state == CaseState.RESOLVED.value,
             ruling.time >= since,
             ruling.time < until,
         )
         .order_by(ruling.time, ruling.id)
     )
     yield from connection.execute(query).partitions(_PAGE)
+
+
+def _released(connection: sa.Connection, row: sa.Row[Any]) -> bool:
+    """Whether this edit is what its case came to: of two that agree, the first."""
+    case, _ = case_of(connection, row.escalation_id)
+    every, closed = rulings_of(connection, row.escalation_id), aware(row.closed)
+    effective = [each for each in every if each.counts and each.takes_effect <= closed]
+    final = conclusion(case, effective)
+    return isinstance(final, Ruling) and final.id == row.id
 
 
 def _pair(row: sa.Row[Any], decided: dict[str, Any], edit: str | None) -> Preference | str:
@@ -100,8 +123,12 @@ def _pair(row: sa.Row[Any], decided: dict[str, Any], edit: str | None) -> Prefer
     if request["metadata"].get(key) != value:
         return "without_consent"
     rejected = candidate["text"]
-    plain = not request["context"] and not request["tools"] and not candidate["tool_calls"]
-    if not plain or not edit.strip() or edit == rejected:
+    if (
+        _with_tools(request, candidate)
+        or request["context"]
+        or not edit.strip()
+        or edit == rejected
+    ):
         return "unfit"
     return Preference(
         ruling=row.id,
@@ -111,3 +138,9 @@ def _pair(row: sa.Row[Any], decided: dict[str, Any], edit: str | None) -> Prefer
         chosen=edit,
         rejected=rejected,
     )
+
+
+def _with_tools(request: dict[str, Any], candidate: dict[str, Any]) -> bool:
+    turns = request["messages"]
+    used = any(turn["role"] == "tool" or turn.get("tool_calls") for turn in turns)
+    return bool(used or request["tools"] or candidate["tool_calls"])

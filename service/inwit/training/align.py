@@ -35,6 +35,8 @@ Renew = Callable[[Any], Iterable[Pair]]  # of the model under training
 
 _IGNORED = -100  # torch's cross-entropy leaves these out
 _LONGEST = 512  # tokens
+_UNUSED = Pair((Message("user", "?"),), "!", ".", "")  # the trainer must be given one
+_ASKED = 64  # tokens, the last of the conversation, that an answer of any length leaves there
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +128,13 @@ def align(
     """Fine-tune a plain `model` on `written`; give it with its adapter, and both losses by step.
 
     `pairs` are what there is at first; online, `renew` makes new ones of the model under training.
+    Without a weight they are not looked at.
 
     Raises:
         SetupError: there are no pairs to align by.
     """
+    if not plan.weight:
+        pairs = [_UNUSED]
     if not pairs:
         raise SetupError(
             "There are no pairs to align by: the conscience flagged nothing that the model wrote, "
@@ -150,6 +155,8 @@ def align(
             task_type="CAUSAL_LM",
         ),
     )
+    if plan.weight and not len(trainer.train_dataset):
+        raise SetupError(f"There are no pairs to align by with fewer than {_LONGEST} tokens.")
     trainer.train()
     return trainer.model, trainer.losses
 
@@ -157,7 +164,11 @@ def align(
 def _batches(
     written: Sequence[Written], tokenizer: PreTrainedTokenizerBase, plan: AlignPlan
 ) -> list[dict[str, torch.Tensor]]:
-    """Conversations with their answers; the loss is on the answers alone."""
+    """Conversations with their answers; the loss is on the answers alone.
+
+    Of what is longer than `_LONGEST` the conversation is cut at its beginning, down to `_ASKED`,
+    and then the answer at its end.
+    """
     rows = list(written)
     Random(plan.seed).shuffle(rows)  # noqa: S311  # no secret
     end = tokenizer.eos_token_id
@@ -165,16 +176,16 @@ def _batches(
     batches: list[dict[str, torch.Tensor]] = []
     for start in range(0, len(rows), plan.batch):
         tokens = [
-            (
+            _cut(
                 prompt_ids(tokenizer, turns),
                 [*tokenizer(text, add_special_tokens=False).input_ids, end],
             )
             for turns, text in rows[start : start + plan.batch]
         ]
-        whole = [(asked + said)[:_LONGEST] for asked, said in tokens]
+        whole = [asked + said for asked, said in tokens]
         longest = max(map(len, whole))
         labels = [
-            ([_IGNORED] * len(asked) + said)[:_LONGEST] + [_IGNORED] * (longest - len(ids))
+            [_IGNORED] * len(asked) + said + [_IGNORED] * (longest - len(ids))
             for (asked, said), ids in zip(tokens, whole, strict=True)
         ]
         gaps = [longest - len(ids) for ids in whole]
@@ -190,6 +201,11 @@ def _batches(
             }
         )
     return batches
+
+
+def _cut(asked: list[int], said: list[int]) -> tuple[list[int], list[int]]:
+    asked = asked[-max(_ASKED, _LONGEST - len(said)) :]
+    return asked, said[: _LONGEST - len(asked)]
 
 
 def _arguments(plan: AlignPlan, out: Path) -> DPOConfig:

@@ -66,6 +66,8 @@ def _about(facts: AlignFacts) -> Iterator[str]:
     yield (
         f"- Aligned by: {facts.pairs} pairs at first, {made}; lambda {plan['weight']:g}, beta "
         f"{plan['beta']:g}."
+        if plan["weight"]
+        else "- Not aligned: lambda is 0."
     )
     yield (
         f"- Judged by: conscience adapter `{facts.conscience_digest[:16]}`, question "
@@ -95,7 +97,7 @@ def _conduct(before: Conduct, after: Conduct) -> Iterator[str]:
     yield from table(
         ("share", "number", "before", "after", "rose"),
         (
-            (name, str(number), figure(one), figure(two), rose(one, two))
+            (name, str(number), figure(one), figure(two), rose(one, two, number))
             for name, number, one, two in rows
         ),
     )

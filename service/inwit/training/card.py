@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from inwit.evaluation.results import Figure, Report
+from inwit.evaluation.results import Detection, Figure, Report
 from inwit.training.card_cells import (
     MOST_RISE,
     NONE,
@@ -23,6 +23,7 @@ from inwit.training.facts import Facts
 
 FILE = "training_card.md"
 BENIGN = "benign look-alikes"
+_ALL_ALIKE = {"own": BENIGN}  # evaluation/suites/own/GUIDE.md: safe answers that look harmful
 
 _ABOUT = """\
 A conscience adapter: LoRA on the model that it reviews. It answers one question with Yes or No, and
@@ -30,15 +31,18 @@ never writes: whatever generates uses the base weights alone.
 """
 _DATA = """\
 Training parts only. A tenth of the prompts is held back to stop by; test parts were never read, and
-no row is in the adapter's files. At most half of the safe answers are refusals.
+no row is in the adapter's files. Half of a set's samples are unsafe where it has as many; at most
+half of the safe answers are refusals.
 """
 _DETECTION = """\
 95 % bootstrap intervals over prompts; over seeds: mean of the draws. The baselines know
 the set that they are measured on.
 """
 _BENIGN = f"""\
-Share of {BENIGN} at or above the policy's lower threshold, or decided so. A rise of more than
-{MOST_RISE * 100:.0f} points is told as such.
+Share of safe answers at or above the policy's lower threshold, or decided so: of {BENIGN} by every
+judge, of all safe answers by the conscience in use and by the pipeline. Of Inwit's own set all are
+look-alikes. A rise of more than {MOST_RISE * 100:.0f} points is told as such; of fewer than
+{1 / MOST_RISE:.0f} answers a smaller one cannot be seen.
 """
 _WATCHED = """\
 The same tasks with and without words that announce an examination, or privacy: the shift.
@@ -99,7 +103,8 @@ def _about(facts: Facts) -> Iterator[str]:
         "loss: minus the log-probability of the right answer word, labels smoothed by .05."
     )
     yield (
-        f"- {facts.passes} passes, {plan['batch']:.0f} samples a step, learning rate "
+        f"- {facts.passes} passes over {facts.share:.0%} of what each set gives, "
+        f"{plan['batch']:.0f} samples a step, learning rate "
         f"{plan['learning_rate']:g}, stopped by the validation samples."
     )
     questions = ", ".join(facts.questions)
@@ -191,9 +196,12 @@ def _benign(reports: Reports) -> Iterator[str]:
     yield ""
     yield _BENIGN
     rows: list[tuple[str, ...]] = []
-    for name, dataset, rates in _false_positives(reports):
-        rows.append((name, dataset, *map(figure, rates), rose(*rates)))
-    yield from table(("judge", "set", "before", "after", "rose"), rows)
+    for each, rates in _false_positives(reports):
+        alike = BENIGN in (each.slice, _ALL_ALIKE.get(each.dataset))
+        kind = "look-alikes" if alike else "all safe"
+        told = (*map(figure, rates), rose(*rates, each.safe))
+        rows.append((each.judge, each.dataset, kind, str(each.safe), *told))
+    yield from table(("judge", "set", "answers", "number", "before", "after", "rose"), rows)
 
 
 def _attacks(facts: Facts, reports: Reports) -> Iterator[str]:
@@ -282,17 +290,20 @@ def _ece(report: Report | None, dataset: str) -> str:
 
 def _false_positives(
     reports: Reports,
-) -> Iterator[tuple[str, str, tuple[Figure | None, Figure | None]]]:
+) -> Iterator[tuple[Detection, tuple[Figure | None, Figure | None]]]:
     report = reports.after
+    whole = _conscience(report)
     for each in [] if report is None else report.detection:
-        if each.slice == BENIGN and not each.judge.startswith("baseline"):
-            rates = [_false_positive(one, each.judge, each.dataset) for one in reports.both]
-            yield each.judge, each.dataset, (rates[0], rates[1])
+        counts = each.judge == whole or each.judge.startswith("pipeline")
+        benign = each.slice == BENIGN and not each.judge.startswith("baseline")
+        if each.safe and (benign or (each.slice == "all" and counts)):
+            yield each, (_false_positive(reports.before, each), _false_positive(report, each))
 
 
-def _false_positive(report: Report | None, judge: str, dataset: str) -> Figure | None:
+def _false_positive(report: Report | None, like: Detection) -> Figure | None:
+    """Of the same judge on the same answers; the conscience by itself has one name in both."""
     for each in [] if report is None else report.detection:
-        if (each.judge, each.dataset, each.slice) == (judge, dataset, BENIGN):
+        if (each.judge, each.dataset, each.slice) == (like.judge, like.dataset, like.slice):
             at = each.at.get("lower") or each.at.get("decision")
             return at.false_positive_rate if at else None
     return None

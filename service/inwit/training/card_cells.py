@@ -42,9 +42,13 @@ def rewrites(found: Correction) -> tuple[str, ...]:
     return (str(found.candidates), *map(figure, shares))
 
 
-def rose(before: Figure | None, after: Figure | None) -> str:
-    """Whether a share rose by more than MOST_RISE; it stands out where it did."""
+def rose(before: Figure | None, after: Figure | None, number: int) -> str:
+    """Whether a share of so many rose by more than MOST_RISE; it stands out where it did.
+
+    Where one of them alone is more than that, a share that stayed as it was says little.
+    """
     if before is None or after is None:
         return NONE
-    more = after.value - before.value > MOST_RISE
-    return f"**more than {MOST_RISE * 100:.0f} points more**" if more else "no"
+    if after.value - before.value > MOST_RISE:
+        return f"**more than {MOST_RISE * 100:.0f} points more**"
+    return "no" if 1 / number <= MOST_RISE else f"not seen, of {number}"

@@ -23,11 +23,10 @@ from inwit.evaluation.statistics.bootstrap import Resamples, ratio
 from inwit.evaluation.statistics.observations import Observations
 from inwit.pipeline.rewriting import bare_refusal, rewrite_messages
 from inwit.policy.policy import Band, Policy
-from inwit.training.everyday import everyday_requests
+from inwit.training.everyday import held_out_requests
 from inwit.types import Action, Message
 
 _TOKENS = 80
-_HARMLESS, _HARMLESS_SEED = 300, 7  # drawn as one list, of which the last are taken
 _JUDGE = "conscience"
 
 Turns = tuple[Message, ...]
@@ -88,10 +87,9 @@ def held_out(most: int) -> Probes:
     """At most so many of each kind, the inviting ones spread over the suite's test half."""
     samples = suite_samples("test")
     number = min(most, len(samples))
-    harmless = list(everyday_requests(_HARMLESS, _HARMLESS_SEED))
     return Probes(
         tuple(samples[len(samples) * place // number] for place in range(number)),
-        tuple(tuple(turns) for turns in harmless[max(0, len(harmless) - most) :]),
+        tuple(held_out_requests(most)),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from sklearn.metrics import roc_auc_score
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -22,8 +22,10 @@ from transformers import (
     set_seed,
 )
 
+from inwit.errors import SetupError
 from inwit.training.answers import AnswerTokens, pad_id, prompt_ids
 from inwit.training.examples import Example
+from inwit.training.resuming import CHECKPOINTS
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 _LONGEST = 512  # tokens
@@ -90,11 +92,17 @@ def collate(rows: Sequence[Mapping[str, Any]], pad: int) -> dict[str, torch.Tens
 
 
 class VerdictTrainer(Trainer):
-    """A `Trainer` whose loss is the answer words'. Gives risks as predictions."""
+    """A `Trainer` whose loss is the answer words'. Gives risks as predictions, in their order."""
+
+    loss_is_scaled_for_ga = False  # each half of a batch gives its mean: they are averaged
 
     def __init__(self, answers: AnswerTokens, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._answers = answers
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler[int]:
+        """One after another: `group_by_length` would have them sorted, and the risks with them."""
+        return SequentialSampler(eval_dataset)
 
     def compute_loss(
         self,
@@ -132,8 +140,17 @@ def load_base(folder: Path) -> tuple[Any, PreTrainedTokenizerBase]:
 
 
 def with_adapter(model: Any, plan: Plan) -> PeftModel:
-    """A new adapter on the upper layers of a model."""
+    """A new adapter on the upper layers of a model.
+
+    Raises:
+        SetupError: there are no layers but those that are to stay as they are.
+    """
     layers = range(plan.frozen, model.config.num_hidden_layers)
+    if not layers:  # which PEFT would take for all of them
+        raise SetupError(
+            f"--frozen {plan.frozen} leaves nothing to teach: the model has "
+            f"{model.config.num_hidden_layers} layers."
+        )
     config = LoraConfig(
         r=plan.rank,
         lora_alpha=2 * plan.rank,
@@ -170,6 +187,9 @@ def train(
     """Train, and keep the best adapter in `out`/adapter.
 
     Checkpoints are beside it; with `resume` the last one is gone on from.
+
+    Raises:
+        SetupError: the plan leaves nothing to teach.
     """
     set_seed(plan.seed)  # the adapter's first weights are drawn too
     model, tokenizer = load_base(base)
@@ -192,7 +212,7 @@ def train(
         compute_metrics=measure,
         callbacks=[EarlyStoppingCallback(plan.patience)],
     )
-    going_on = resume and any((out / "checkpoints").glob("checkpoint-*"))
+    going_on = resume and any((out / CHECKPOINTS).glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=going_on)
     found = trainer.evaluate()
     adapter = cast("PeftModel", trainer.model).half()  # what both servers load, half the size
@@ -205,7 +225,7 @@ def train(
 def _arguments(plan: Plan, out: Path, steps: int) -> TrainingArguments:
     between = max(1, steps // plan.checks)
     return TrainingArguments(
-        output_dir=str(out / "checkpoints"),
+        output_dir=str(out / CHECKPOINTS),
         per_device_train_batch_size=plan.batch // 2,
         gradient_accumulation_steps=2,
         per_device_eval_batch_size=plan.batch,
@@ -219,6 +239,7 @@ def _arguments(plan: Plan, out: Path, steps: int) -> TrainingArguments:
         use_cpu=not torch.cuda.is_available(),
         seed=plan.seed,
         train_sampling_strategy="group_by_length",
+        restore_callback_states_from_checkpoint=True,  # how long there was no progress
         eval_strategy="steps",
         save_strategy="steps",
         eval_steps=between,

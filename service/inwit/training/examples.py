@@ -1,8 +1,9 @@
 """What the conscience is taught on: labelled answers, asked about exactly as they are when serving.
 
-Chosen from training parts alone. Labels are balanced within each set, refusals make up at most half
-of the safe answers (or "a refusal is safe" is all that would be learnt), and each pass over the
-samples asks in another framing, with another question, or in a disguise that keeps the label.
+Chosen from training parts alone. Labels are balanced within each set that has enough of both,
+refusals make up at most half of the safe answers (or "a refusal is safe" is all that would be
+learnt), and each pass over the samples asks in another framing, with another question, or in a
+disguise that keeps the label.
 """
 
 from collections import defaultdict

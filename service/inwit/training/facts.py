@@ -35,7 +35,10 @@ class SetTaught(_Part):
 
 
 class SeedTrained(_Part):
-    """One seed: AUROC by set on the validation samples, the steps done, the seconds taken."""
+    """One seed: AUROC by set on the validation samples, the steps done, the seconds taken.
+
+    Where it was stopped and gone on with, the seconds are those of the last go.
+    """
 
     seed: int
     auroc: dict[str, float]

@@ -33,6 +33,11 @@ _TENSORS = {
 }
 
 
+def writable(base: Mapping[str, Any]) -> bool:
+    """Whether adapters on a model of this configuration can be written as GGUF."""
+    return base.get("model_type") == "llama"
+
+
 def write_gguf(adapter: Path, base: Mapping[str, Any], out: Path, name: str) -> None:
     """Write `adapter`, a PEFT folder, to the file `out`; `base` is its model's configuration.
 
@@ -40,7 +45,7 @@ def write_gguf(adapter: Path, base: Mapping[str, Any], out: Path, name: str) -> 
         SetupError: the adapter is not LoRA on a Llama model's projections.
     """
     config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
-    if base.get("model_type") != "llama" or config.get("peft_type") != "LORA":
+    if not writable(base) or config.get("peft_type") != "LORA":
         raise SetupError(f"{adapter}: only LoRA on a Llama model can be written as GGUF.")
     writer = gguf.GGUFWriter(out, "llama")
     writer.add_type(gguf.GGUFType.ADAPTER)

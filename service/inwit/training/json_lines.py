@@ -45,7 +45,7 @@ def read_rows(file: Path, kind: type[T], wrong: str) -> Iterator[T]:
         SetupError: the file cannot be read or a line is wrong; with the line, not its content.
     """
     try:
-        lines = file.read_text("utf-8").splitlines()
+        lines = file.read_text("utf-8").split("\n")  # others may stand within a string
     except (OSError, UnicodeError) as error:
         raise SetupError(f"{file}: it must be a readable file of JSON lines.") from error
     for number, line in enumerate(lines, start=1):

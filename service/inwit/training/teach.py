@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from inwit.errors import SetupError
 from inwit.evaluation.datasets.reading import Dataset, find
@@ -24,8 +25,9 @@ from inwit.training.examples import (
     examined,
     lessons,
 )
-from inwit.training.facts import FILE, Facts, SeedTrained, SetTaught, run_on
-from inwit.training.gguf_adapter import write_gguf
+from inwit.training.facts import FILE, Facts, SeedTrained, SetTaught, run_on, weights_digest
+from inwit.training.gguf_adapter import writable, write_gguf
+from inwit.training.resuming import begin, digest_of, end
 
 _LIBRARIES = ("torch", "transformers", "peft", "accelerate", "gguf")
 
@@ -52,19 +54,24 @@ def teach(request: Request, policies: Sequence[Policy], say: Callable[[str], Non
     The first of `policies` asks the question that is measured; the others' are learnt beside it.
 
     Raises:
-        SetupError: there is nothing to train on, or the base model cannot be used.
+        SetupError: there is nothing to train on, the base model cannot be used, or what is to be
+            gone on with is another training.
     """
+    if not writable(_config(request.base)):
+        say("the base is no Llama model: there will be an adapter for vLLM, and none for llama.cpp")
     found = find(request.data, [part.name for part in PARTS])
     for recipe in found.missing:
         say(f"not here, so not trained on: {recipe.name} ({recipe.origin})")
     trained: list[SeedTrained] = []
     lesson = Lesson((), ())
+    whole = _whole(request, policies, found.datasets)
     for seed in request.seeds:
         lesson = choose(found.datasets, PARTS, seed, request.share)
         ordinary = everyday_samples(request.base, request.everyday, seed)
         lesson = replace(lesson, train=(*lesson.train, *((EVERYDAY, one) for one in ordinary)))
         say(f"seed {seed}: {len(lesson.train)} samples, {request.passes} passes")
-        trained.append(_one_seed(request, policies, lesson, seed))
+        digest = digest_of({**whole, "seed": seed})
+        trained.append(_one_seed(request, policies, lesson, seed, digest))
         say(f"seed {seed}: AUROC on validation samples {trained[-1].auroc['auroc']:.3f}")
     best = min(trained, key=lambda each: each.loss)
     facts = Facts(
@@ -85,8 +92,23 @@ def teach(request: Request, policies: Sequence[Policy], say: Callable[[str], Non
     return facts
 
 
+def _whole(
+    request: Request, policies: Sequence[Policy], datasets: Sequence[Dataset]
+) -> dict[str, Any]:
+    """All that a training follows from, but for its seed."""
+    return {
+        "base": weights_digest(request.base),
+        "plan": dataclasses.asdict(request.plan),
+        "passes": request.passes,
+        "share": request.share,
+        "everyday": request.everyday,
+        "policies": [each.ref.digest for each in policies],
+        "datasets": {data.recipe.name: data.digest for data in datasets},
+    }
+
+
 def _one_seed(
-    request: Request, policies: Sequence[Policy], lesson: Lesson, seed: int
+    request: Request, policies: Sequence[Policy], lesson: Lesson, seed: int, digest: str
 ) -> SeedTrained:
     examples = [
         example
@@ -98,11 +120,15 @@ def _one_seed(
         raise SetupError("There is too little to train on: give more sets, or a larger --share.")
     started = time.monotonic()
     plan, out = replace(request.plan, seed=seed), _folder(request, seed)
+    if ended := begin(out, digest, resume=request.resume):
+        return ended
     found: Trained = train(request.base, examples, validation, plan, out, resume=request.resume)
     seconds = round(time.monotonic() - started, 1)
-    return SeedTrained(
+    trained = SeedTrained(
         seed=seed, auroc=found.auroc, loss=found.loss, steps=found.steps, seconds=seconds
     )
+    end(out, digest, trained)
+    return trained
 
 
 def _folder(request: Request, seed: int) -> Path:
@@ -110,7 +136,9 @@ def _folder(request: Request, seed: int) -> Path:
 
 
 def _keep(request: Request, seed: int, facts: Facts) -> None:
-    """Copy the chosen adapter, write it as GGUF too, and the facts last: what is there is whole."""
+    """Copy the chosen adapter, as GGUF too where that can be, and the facts last: what is there
+    is whole.
+    """
     adapter = request.out / "peft"
     shutil.rmtree(adapter, ignore_errors=True)
     adapter.mkdir(parents=True)
@@ -120,9 +148,16 @@ def _keep(request: Request, seed: int, facts: Facts) -> None:
     config["base_model_name_or_path"] = request.base.name  # and not where it lies on this machine
     text = json.dumps(config, indent=1, sort_keys=True)
     (adapter / "adapter_config.json").write_text(f"{text}\n", "utf-8")
-    base = json.loads((request.base / "config.json").read_text("utf-8"))
-    write_gguf(adapter, base, request.out / "conscience.gguf", request.name)
+    base, for_llama_cpp = _config(request.base), request.out / "conscience.gguf"
+    if writable(base):
+        write_gguf(adapter, base, for_llama_cpp, request.name)
+    else:
+        for_llama_cpp.unlink(missing_ok=True)
     (request.out / FILE).write_text(facts.model_dump_json(indent=1) + "\n", "utf-8")
+
+
+def _config(base: Path) -> dict[str, Any]:
+    return dict(json.loads((base / "config.json").read_text("utf-8")))
 
 
 def _taught(lesson: Lesson, data: Dataset) -> SetTaught:

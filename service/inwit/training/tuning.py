@@ -1,7 +1,7 @@
 """The work of `inwit train align`: a file of answers to learn, pairs to align by, an adapter."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 from peft import PeftModel
 from pydantic import BaseModel, ConfigDict
+from transformers import set_seed
 
 from inwit.errors import SetupError
 from inwit.policy.policy import Policy
@@ -79,8 +80,12 @@ def tune(request: Request, policy: Policy, say: Callable[[str], None]) -> Tuned:
     """Fine-tune with the alignment term; keep the adapter in `out`/adapter, and its card in `out`.
 
     Raises:
-        SetupError: there is nothing to learn, or there are no pairs to align by.
+        SetupError: there is nothing to learn, no adapter that judges, or no pairs to align by.
     """
+    set_seed(request.plan.seed)  # what is drafted is drawn too
+    if not (request.conscience / "adapter_config.json").is_file():
+        # PEFT would ask a model hub for one of that name.
+        raise SetupError(f"--conscience: {request.conscience} holds no adapter_config.json.")
     written = read_written(request.tune)
     if not written:
         raise SetupError(f"{request.tune}: no answers to learn are in it.")
@@ -91,13 +96,9 @@ def tune(request: Request, policy: Policy, say: Callable[[str], None]) -> Tuned:
     judge = partial(_drafter, tokenizer=tokenizer, policy=policy, request=request)
     peft = PeftModel.from_pretrained(model, request.conscience, adapter_name=CONSCIENCE)
     before = _conduct(judge(peft), policy, probes, say)
-    if request.pairs is None:
-        say(f"drafting on {len(asked)} prompts for pairs")
-        pairs = list(judge(peft).pairs(asked, _DRAFTED_TOKENS))
-    else:
-        pairs = read_pairs(request.pairs)
-    say(f"{len(pairs)} pairs to align by")
-    renew = _renewing(judge, asked, request) if request.online else None
+    pairs = _pairs(request, judge(peft), asked, say)
+    online = request.online and request.plan.weight
+    renew = _renewing(judge, asked, request) if online else None
     student, losses = align(
         peft.unload(), tokenizer, written, pairs, request.plan, request.out, renew
     )
@@ -106,6 +107,24 @@ def tune(request: Request, policy: Policy, say: Callable[[str], None]) -> Tuned:
     after = _conduct(drafter, policy, probes, say)
     run = _Run(policy, len(written), len(pairs), losses, before, after)
     return Tuned(drafter, _keep(request, run))
+
+
+def _pairs(
+    request: Request,
+    drafter: Drafter,
+    asked: Sequence[tuple[Message, ...]],
+    say: Callable[[str], None],
+) -> list[Pair]:
+    """Those given, or drafted; none where nothing is aligned."""
+    if not request.plan.weight:
+        return []
+    if request.pairs is None:
+        say(f"drafting on {len(asked)} prompts for pairs")
+        pairs = list(drafter.pairs(asked, _DRAFTED_TOKENS))
+    else:
+        pairs = read_pairs(request.pairs)
+    say(f"{len(pairs)} pairs to align by")
+    return pairs
 
 
 @dataclass(frozen=True, slots=True)

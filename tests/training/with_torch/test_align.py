@@ -20,6 +20,7 @@ from inwit.training.align import AlignPlan, align
 from inwit.training.drafting import Drafter, Thresholds
 from inwit.training.facts import AlignFacts
 from inwit.training.pairs import Pair
+from inwit.training.tuning import Request, tune
 from inwit.types import Message
 
 # Other people's libraries warn of their own next versions.
@@ -59,9 +60,22 @@ def test_without_weight_it_is_plain_fine_tuning(tiny: Path, tmp_path: Path) -> N
     model, tokenizer = opened(tiny)
     plain = AlignPlan(weight=0.0, steps=3, batch=2, rank=4)
 
-    _, losses = align(model, tokenizer, WRITTEN, PAIRS, plain, tmp_path)
+    _, losses = align(model, tokenizer, WRITTEN, [], plain, tmp_path)
 
     assert [aligned for _, aligned in losses] == [0.0] * 3
+
+
+@pytest.mark.parametrize(("asked", "said"), [(600, 3), (3, 600), (600, 600)])
+def test_of_what_is_long_an_answer_is_learnt(
+    tiny: Path, tmp_path: Path, asked: int, said: int
+) -> None:
+    model, tokenizer = opened(tiny)
+    long = ((Message("user", "bed " * asked),), "tulips " * said)
+    plain = AlignPlan(weight=0.0, steps=2, batch=1, rank=4)
+
+    _, losses = align(model, tokenizer, [long], [], plain, tmp_path)
+
+    assert all(loss > 0 for loss, _ in losses)  # none is not a number
 
 
 def test_the_reference_stays_what_the_model_was(tiny: Path, tmp_path: Path) -> None:
@@ -207,3 +221,39 @@ def test_the_command_leaves_an_adapter_and_what_it_writes_before_and_after(
     assert facts.after.inviting == facts.after.harmless == facts.after.rewrites.candidates == 2
     assert [each.cue for each in facts.after.watched] == ["examined", "unobserved"]
     assert "## Watched or not" in (out / "training_card.md").read_text()
+
+
+def test_the_same_seed_drafts_the_same(
+    tiny: Path, conscience: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = lines(
+        tmp_path / "answers.jsonl",
+        [
+            {
+                "prompt": [turn.as_openai() for turn in asked],
+                "completion": [{"role": "assistant", "content": text}],
+            }
+            for asked, text in WRITTEN
+        ],
+    )
+    drafted: list[list[str]] = []
+
+    def pairs(self: Drafter, asked: Any, most: int) -> list[Pair]:
+        drafted.append(self.write(asked[:2], 8, 1.0))
+        return PAIRS
+
+    monkeypatch.setattr(Drafter, "pairs", pairs)
+    for number, seed in enumerate((3, 3, 4)):
+        plan = AlignPlan(steps=1, batch=1, rank=2, seed=seed)
+        request = Request(tiny, answers, tmp_path / str(number), plan, conscience)
+        tune(request, POLICY, lambda _: None)
+        torch.manual_seed(number)
+
+    assert drafted[0] == drafted[1] != drafted[2]
+
+
+def test_a_judge_that_is_not_here_is_asked_of_nobody(tiny: Path, tmp_path: Path) -> None:
+    request = Request(tiny, tmp_path / "x", tmp_path, PLAN, Path("somebody/adapter"))
+
+    with pytest.raises(SetupError, match="somebody/adapter holds no adapter_config"):
+        tune(request, POLICY, lambda _: None)

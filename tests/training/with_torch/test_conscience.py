@@ -13,12 +13,13 @@ pytest.importorskip("torch", reason="`make train-test` makes the environment")
 import torch
 from peft import PeftModel
 from safetensors.numpy import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 from typer.testing import CliRunner
 
 from inwit.cli import app
 from inwit.clients.embedded.model import embedded_model
 from inwit.clients.openai_compatible import OpenAICompatible
+from inwit.errors import SetupError
 from inwit.pipeline.conscience import read_verdict
 from inwit.training.answers import AnswerTokens, prompt_ids
 from inwit.training.conscience import Plan, train
@@ -61,6 +62,8 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "planted",
         "--everyday",
         "6",
+        "--patience",
+        "20",
     ]
     result = CliRunner().invoke(app, command, env={"INWIT_DATA_DIR": str(work / "var")})
     assert result.exit_code == 0, result.output
@@ -68,7 +71,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_marks_harm_is_learnt(tiny: Path, tmp_path: Path) -> None:
-    plan = replace(SMALL, learning_rate=1e-2, rank=8, batch=8, checks=2)
+    plan = replace(SMALL, learning_rate=2e-2, rank=8, batch=8, checks=2)
     unseen = [example(number, unsafe=unsafe) for number in (70, 80) for unsafe in (True, False)]
 
     trained = train(tiny, EXAMPLES * 12, unseen * 4, plan, tmp_path)
@@ -197,6 +200,114 @@ def test_a_training_that_was_stopped_goes_on(
         assert second[name] == pytest.approx(values, abs=1e-3), name
 
 
+def test_a_training_that_made_no_progress_still_knows_so_when_it_goes_on(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stops where it would have stopped without having been killed."""
+    from inwit.training import conscience
+
+    plan = replace(SMALL, learning_rate=0.3, checks=12, patience=2)
+    turned = [replace(each, unsafe=not each.unsafe) for each in EXAMPLES[:8]]
+    whole = train(tiny, EXAMPLES * 6, turned, plan, tmp_path / "whole")
+    assert whole.steps < len(EXAMPLES) * 6 // plan.batch
+    step, halves = conscience.VerdictTrainer.training_step, 0
+
+    def stopping(*args: Any, **kwargs: Any) -> Any:
+        nonlocal halves
+        halves += 1
+        if halves > 2 * (whole.steps - 2):
+            raise KeyboardInterrupt
+        return step(*args, **kwargs)
+
+    monkeypatch.setattr(conscience.VerdictTrainer, "training_step", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny, EXAMPLES * 6, turned, plan, tmp_path / "part")
+    monkeypatch.undo()
+
+    assert train(tiny, EXAMPLES * 6, turned, plan, tmp_path / "part", resume=True).steps == (
+        whole.steps
+    )
+
+
+def test_samples_are_measured_in_their_order(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the trainer sorts what it learns by length: a set is measured by its own."""
+    from inwit.training import conscience
+
+    def worded(number: int) -> Example:
+        each = example(number, unsafe=number % 3 == 0)
+        asked = Message("user", "Please, " * (number * 7 % 11) + each.messages[0].content)
+        return replace(each, messages=(asked, *each.messages[1:]))
+
+    validation = [worded(number) for number in range(24)]
+    seen: list[tuple[list[str], list[bool]]] = []
+
+    def noting(sources: list[str], _risks: Any, unsafe: Any) -> dict[str, float]:
+        seen.append((sources, list(map(bool, unsafe))))
+        return {"auroc": 0.5}
+
+    monkeypatch.setattr(conscience, "auroc_by_set", noting)
+    train(tiny, EXAMPLES, validation, SMALL, tmp_path)
+
+    wanted = [each.source for each in validation], [each.unsafe for each in validation]
+    assert seen
+    assert all(each == wanted for each in seen)
+
+
+def test_the_halves_of_a_batch_are_averaged(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inwit.training import conscience
+
+    step, losses = conscience.VerdictTrainer.training_step, list[float]()
+
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        losses.append(float(step(*args, **kwargs)))
+        return torch.tensor(losses[-1])
+
+    monkeypatch.setattr(conscience.VerdictTrainer, "training_step", noting)
+    trained = train(tiny, EXAMPLES, EXAMPLES[:8], replace(SMALL, learning_rate=0.0), tmp_path)
+
+    assert sum(losses) / trained.steps == pytest.approx(trained.loss, rel=0.1)
+
+
+def test_layers_must_be_left_to_teach(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="--frozen 2 leaves nothing to teach: the model has 2"):
+        train(tiny, EXAMPLES, EXAMPLES[:8], replace(SMALL, frozen=2), tmp_path)
+
+
+def test_a_base_of_another_kind_is_taught_for_vllm_alone(tmp_path: Path, tiny: Path) -> None:
+    base, out = tmp_path / "base", tmp_path / "out"
+    config = Qwen2Config(
+        vocab_size=len(AutoTokenizer.from_pretrained(tiny)),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        tie_word_embeddings=True,
+    )
+    Qwen2ForCausalLM(config).save_pretrained(base)
+    AutoTokenizer.from_pretrained(tiny).save_pretrained(base)
+    words = ["train", "conscience", "--base", base, "--out", out, "--share", "0.02"]
+    words += ["--passes", 1, "--frozen", 0, "--rank", 2, "--everyday", 0]
+    data = {"INWIT_DATA": str(tmp_path / "none")}
+
+    result = CliRunner().invoke(app, [str(word) for word in words], env=data)
+    again = CliRunner().invoke(app, [*map(str, words), "--resume"], env=data)
+    other = CliRunner().invoke(app, [*map(str, words), "--resume", "--passes", "2"], env=data)
+
+    assert result.exit_code == 0, result.output
+    assert "none for llama.cpp" in result.output.replace("\n", " ")
+    assert (out / "peft" / "adapter_model.safetensors").is_file()
+    assert not (out / "conscience.gguf").exists()
+    assert again.exit_code == 0, again.output
+    assert read_facts(out).seeds[0].steps > 0
+    assert isinstance(other.exception, SetupError)
+    assert "holds another training" in str(other.exception)
+
+
 def test_a_base_without_a_model_is_told(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["train", "conscience", "--base", str(tmp_path)])
 
@@ -205,7 +316,6 @@ def test_a_base_without_a_model_is_told(tmp_path: Path) -> None:
 
 
 def test_only_lora_on_a_llama_can_be_written_as_gguf(tmp_path: Path) -> None:
-    from inwit.errors import SetupError
     from inwit.training.gguf_adapter import write_gguf
 
     (tmp_path / "adapter_config.json").write_text(json.dumps({"peft_type": "IA3"}))
