@@ -10,9 +10,10 @@ from typer.testing import CliRunner, Result
 from inwit.cli import app
 from inwit.errors import Conflict, SetupError
 from inwit.ledger.content_keys import KeyFile, KeyMissing
-from inwit.ledger.database import Database, sqlite_url
+from inwit.ledger.database import Database, sqlite_file, sqlite_url
 from inwit.ledger.vault import Vault
 from tests.ledger.sealed import append_for
+from tests.ledger.test_scrubbing import reader
 
 
 @pytest.fixture
@@ -48,6 +49,29 @@ def test_a_dry_run_counts_and_the_other_erases() -> None:
     assert "Erased: 2 responses, 6 pieces, 0 texts, 0 cases, 0 deliveries." in done.output
     assert "The moon" not in run("show", "resp_1", "--content").output
     assert "The moon" in run("show", "resp_3", "--content").output
+
+
+LEFT = "write-ahead file could not be emptied yet"
+
+
+def test_what_may_still_lie_in_the_files_is_said(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While somebody reads: of keys too, which alone would open what backups have."""
+    monkeypatch.setenv("INWIT_RETENTION", json.dumps({"content": {"*": "1d"}}))
+    with reader(data_dir):
+        erased = run("erase", "--response", "resp_3")
+        told = run("erase", *ANN, "--json")
+        rotated = run("rotate-content-key", "--add")
+        subjects = run("rotate-content-key", "--subject-keys")
+        assert sqlite_file(data_dir).with_name("ledger.sqlite3-wal").stat().st_size
+
+    assert all(LEFT in each.output for each in (erased, rotated, subjects))
+    assert json.loads(told.output)["scrubbed"] is False
+    assert run("holds").exit_code == 0  # any other command
+    left = sqlite_file(data_dir).with_name("ledger.sqlite3-wal")
+    assert not left.exists() or not left.stat().st_size
+    assert LEFT not in run("rotate-content-key").output
 
 
 @pytest.mark.usefixtures("data_dir")
@@ -121,6 +145,6 @@ def test_pruning_does_what_the_setting_says(
     counted = json.loads(run("prune", "--dry-run", "--json").output.splitlines()[-1])
     done = run("prune")
 
-    assert counted == {"responses": 3, "entries": 0, "dry_run": True}
+    assert counted == {"responses": 3, "entries": 0, "scrubbed": None, "dry_run": True}
     assert "Gone: the content of 3 responses, 0 entries." in done.output
     assert data_dir.exists()

@@ -5,39 +5,16 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from inwit.cli import app
 from inwit.cli.ledger_story import print_story, seen
 from inwit.ledger.database import sqlite_file
+from inwit.ledger.notes import new_key
 from inwit.ledger.read import Story
+from inwit.ledger.story import Proven
+from inwit.ledger.verify import leaf_hash
 from tests.ledger.signed_world import SignedWorld
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SignedWorld:
-    """A ledger in a data folder, written by another process."""
-    made = SignedWorld()
-    made.live()
-    monkeypatch.setenv("INWIT_DATA_DIR", str(tmp_path / "data"))
-    (tmp_path / "data").mkdir()
-    CliRunner().invoke(app, ["ledger", "migrate"])
-    with made.engine.connect() as connection:
-        raw = connection.connection.dbapi_connection
-        assert raw is not None
-        tables = [
-            row[0] for row in raw.execute("SELECT name FROM sqlite_master WHERE type='table'")
-        ]
-        raw.execute(f"ATTACH DATABASE '{sqlite_file(tmp_path / 'data')}' AS stored")
-        for table in tables:
-            raw.execute(f"INSERT INTO stored.{table} SELECT * FROM main.{table}")  # noqa: S608  # ours
-        raw.commit()
-    made.close()
-    return made
-
-
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["ledger", *arguments])
+from tests.ledger.stored_world import run
+from tests.ledger.stored_world import world as world
 
 
 def test_a_database_and_its_bundle_are_verified(world: SignedWorld, tmp_path: Path) -> None:
@@ -95,6 +72,84 @@ def test_a_story_is_told_in_order(world: SignedWorld) -> None:
     assert first["type"] == "accepted"
 
 
+RESPONSE = "resp_" + f"{1:032x}"
+
+
+def change(folder: Path, statement: str) -> None:
+    """As whoever can write to the database does it."""
+    raw = sqlite3.connect(sqlite_file(folder / "data"))
+    raw.execute("PRAGMA foreign_keys=OFF")
+    assert raw.execute(statement, {"response": RESPONSE}).rowcount
+    raw.commit()
+    raw.close()
+
+
+def test_a_story_says_who_signed_for_it(
+    world: SignedWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = run("show", RESPONSE).output
+    assert "is signed by a key of the log." in told
+    assert "DOES NOT HOLD" not in told
+    monkeypatch.setenv("INWIT_LEDGER_KEY", new_key("log.example/inwit").line())
+    assert "is not signed by a key of the log." in run("show", RESPONSE).output
+    change(tmp_path, "DELETE FROM checkpoints")
+    told = run("show", RESPONSE).output
+    assert "There is no checkpoint" in told
+    assert told.count("not under a checkpoint yet") == told.count("  by ")
+
+
+def test_an_entry_that_was_edited_in_place_is_not_told_as_proven(
+    world: SignedWorld, tmp_path: Path
+) -> None:
+    change(
+        tmp_path,
+        "UPDATE entries "
+        "SET body = CAST(replace(CAST(body AS TEXT), '\"held\"', '\"free\"') AS BLOB) "
+        "WHERE response_id = :response AND type = 'decision'",
+    )
+
+    told = run("show", RESPONSE)
+
+    assert told.exit_code == 0, told.output
+    assert told.output.count("DOES NOT HOLD") == 1
+    assert "What it says now is not shown." in told.output
+    assert "conscience: risk 0.1" not in told.output
+    decoder, text = json.JSONDecoder(), run("show", RESPONSE, "--json").output
+    standings = list[tuple[str, str]]()
+    while text:
+        entry, end = decoder.raw_decode(text)
+        standings.append((entry["type"], entry["standing"]))
+        text = text[end:].lstrip()
+    assert ("accepted", "in the log") in standings
+    assert ("decision", "does not hold") in standings
+
+
+def test_an_entry_with_a_hash_of_its_own_is_not_in_the_log(
+    world: SignedWorld, tmp_path: Path
+) -> None:
+    """Whoever edits an entry can make the hash fit; the signed tree has the old one."""
+    body = b'{"sequence":1,"time":5,"commitments":7}'
+    query = (
+        "UPDATE entries SET body = X'{}', hash = X'{}' WHERE response_id = :response AND type = "
+    )
+    change(tmp_path, query.format(body.hex(), leaf_hash(body).hex()) + "'accepted'")
+
+    told = run("show", RESPONSE)
+
+    assert told.exit_code == 0, told.output
+    assert told.output.count("DOES NOT HOLD") >= 1
+
+
+def test_content_that_was_changed_is_not_told(world: SignedWorld, tmp_path: Path) -> None:
+    assert "The answer." in run("show", RESPONSE, "--content").output
+    change(tmp_path, 'UPDATE contents SET content = CAST(\'{"text":"Other."}\' AS BLOB)')
+
+    told = run("show", RESPONSE, "--content").output
+
+    assert "what is stored is not what the entry committed to" in told
+    assert "Other." not in told
+
+
 def test_nothing_that_somebody_wrote_reaches_the_terminal_as_a_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -111,8 +166,10 @@ def test_nothing_that_somebody_wrote_reaches_the_terminal_as_a_command(
     stories = [Story(facts, "ab" * 32, {evil: {"text": f"{evil}\nline"}, "other": evil})]
     stories.append(Story({**facts, "type": "decision", "reasons": [evil]}, "ab" * 32, {}))
 
-    print_story(stories, 0, content=True)
-    print_story(stories, 0, content=False)
+    stories.append(Story({**facts, "type": evil}, evil, {}, changed=True, unfit=(evil,)))
+    stories.append(Story(facts, evil, {}, unfit=(evil,)))
+    print_story(stories, Proven({}, 0, None), content=True)
+    print_story(stories, Proven({}, 0, signed=False), content=False)
 
     told = capsys.readouterr().out
     assert set(told) - {"\n"} == {each for each in told if each.isprintable()}

@@ -28,6 +28,22 @@ def test_what_stands_is_shown() -> None:
     assert shown("inwit_policy_problems") == 0
 
 
+def test_a_policy_that_is_gone_is_shown_no_more() -> None:
+    calibrated = {"pulse-kept": True, "pulse-gone": False}
+    pulse = Pulse(lambda: calibrated, dict, lambda: 0, lambda: 0)
+    pulse.look()
+    assert shown("inwit_calibrated", policy="pulse-gone") == 0
+
+    del calibrated["pulse-gone"]
+    pulse.look()
+    assert shown("inwit_calibrated", policy="pulse-gone") is None
+    assert shown("inwit_calibrated", policy="pulse-kept") == 1
+
+    calibrated["pulse-gone"] = False
+    pulse.look()
+    assert shown("inwit_calibrated", policy="pulse-gone") == 0
+
+
 async def test_a_loop_that_is_held_up_shows() -> None:
     pulse = Pulse(dict, dict, lambda: 0, lambda: 0)
 

@@ -31,6 +31,19 @@ LEDGER = (
         dashboard="stores",
     ),
     Alert(
+        # Longer than the window: one bad minute, whatever came of it, is over by then.
+        name="InwitCheckpointsFailing",
+        severity="ticket",
+        expr=f"max {_BY} (increase(inwit_ledger_checkpoint_failures_total{{"
+        f'cause="failed"}}[10m])) > LIMIT',
+        limits={"LIMIT": 4},
+        pending="15m",
+        summary="A gateway goes on failing to look after the ledger's checkpoints.",
+        description="{{ $value | humanize }} looks in 10 minutes failed on one gateway. Others may "
+        "sign in its place; where none does, nothing proves what comes.",
+        dashboard="stores",
+    ),
+    Alert(
         name="InwitAnchorStale",
         severity="ticket",
         expr="max by (namespace, job, anchor) (inwit_ledger_anchor_age_seconds) > LIMIT",
@@ -39,6 +52,18 @@ LEDGER = (
         summary="An anchor ({{ $labels.anchor }}) does not get the ledger's checkpoints.",
         description="What it holds is {{ $value | humanizeDuration }} old: whoever has both the "
         "database and the key could have changed what came since.",
+        dashboard="stores",
+    ),
+    Alert(
+        name="InwitAnchorFailing",
+        severity="ticket",
+        expr="max by (namespace, job, anchor) (increase("
+        'inwit_ledger_anchor_failures_total{cause="failed"}[30m])) > LIMIT',
+        limits={"LIMIT": 8},
+        pending="35m",
+        summary="A gateway goes on failing to reach an anchor ({{ $labels.anchor }}).",
+        description="{{ $value | humanize }} checkpoints in 30 minutes were not taken from one "
+        "gateway. Others may send theirs; where none does, InwitAnchorStale follows.",
         dashboard="stores",
     ),
 )

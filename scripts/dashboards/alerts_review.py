@@ -76,13 +76,14 @@ REVIEW = (
     Alert(
         name="InwitJudgeSilent",
         severity="page",
-        expr=f"sum {_BY} (increase(inwit_responses_total[30m])) > LEAST unless "
+        expr=f"sum {_BY} (increase(inwit_responses_total[30m]) or "
+        "increase(inwit_checks_total[30m])) > LEAST unless "
         f'sum {_BY} (increase(inwit_verdicts_total{{judge="conscience", outcome="judged"}}[30m])) '
         "> 0",
         limits={"LEAST": 50},
         summary="The conscience judges nothing under policy {{ $labels.policy }}.",
-        description="{{ $value | humanize }} responses were decided in 30 minutes, and the "
-        "conscience judged none of them.",
+        description="{{ $value | humanize }} responses and checks were decided in 30 minutes, and "
+        "the conscience judged none of them.",
         dashboard="conscience",
         labels={"judge": "conscience"},
     ),

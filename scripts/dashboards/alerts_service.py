@@ -20,12 +20,17 @@ SERVICE = (
     Alert(
         name="InwitAbsent",
         severity="page",
-        expr=f"absent(up{{{_JOB}}} >= LIMIT)",
+        # An installation whose replicas are all down, or whose targets went; or there is none.
+        expr=f"max {_BY} (up{{{_JOB}}}) < LIMIT "
+        f"or (group {_BY} (last_over_time(up{{{_JOB}}}[1h])) "
+        f"unless group {_BY} (up{{{_JOB}}})) "
+        f"or on (job) absent(up{{{_JOB}}})",
         limits={"LIMIT": 1},
         pending="5m",
-        summary="No gateway can be scraped.",
-        description="No replica of job inwit answers (absent: {{ $value }}). Users may get "
-        "nothing, and no other alert can fire.",
+        summary="No gateway can be scraped{{ with $labels.namespace }} in {{ . }}{{ end }}.",
+        description="No replica of job inwit answers a scrape (0: their targets are down, 1: they "
+        "are gone; it is {{ $value }}). Users may get nothing, and no other alert on them can "
+        "fire.",
         dashboard="overview",
     ),
     Alert(

@@ -76,11 +76,13 @@ OBJECTIVES = (
     Objective(
         name="review",
         title="review coverage",
-        description="99.9 % of responses of which text is released were reviewed whole, before.",
+        description="99.9 % of responses of which text is released, and of checked candidates that "
+        "may leave, were reviewed whole, before.",
         good=0.999,
         events=f'sum {_BY} (rate(inwit_responses_total{{action!~"escalate|block"}}[5m]) or '
         "rate(inwit_responses_total"
-        '{action=~"escalate|block", enforcement="audit_only"}[5m]))',
+        '{action=~"escalate|block", enforcement="audit_only"}[5m]) or '
+        'rate(inwit_checks_total{action=~"allow|redact"}[5m]))',
         bad=f"sum {_BY} (rate(inwit_unreviewed_releases_total[5m]) or "
         "rate(inwit_released_before_review_total[5m]))",
         alert="InwitReviewCoverageBurn",

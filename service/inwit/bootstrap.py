@@ -40,6 +40,7 @@ from inwit.ledger.database import Database
 from inwit.ledger.refused import RefusedKeys
 from inwit.ledger.responses import StoredResponses
 from inwit.ledger.retention import Retention
+from inwit.ledger.scrubbing import Scrubbing
 from inwit.ledger.store import LedgerStore
 from inwit.ledger_setup import open_database
 from inwit.miss_rate.watch import MissRates
@@ -161,6 +162,7 @@ async def _work_beside(stack: AsyncExitStack, gateway: Gateway) -> None:
     database, ledger = gateway.database, gateway.ledger
     await _run(stack, MissRates(database))
     await _run(stack, Retention(database, ledger, gateway.settings.retention))
+    await _run(stack, Scrubbing(database))
     await _run(stack, Abandoned(database, ledger, gateway.longest_s))
     await _run(stack, _pulse(gateway))
 

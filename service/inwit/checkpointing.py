@@ -59,17 +59,29 @@ def ledger_keys(settings: Settings) -> tuple[SigningKey, ...]:
     Raises:
         SetupError: they cannot be read or made.
     """
+    keys = held_keys(settings)
+    if keys or settings.database_url is not None:
+        return keys
+    file = ledger_key_file(settings)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        first_key(file, new_key())
+    except OSError as error:
+        raise SetupError(f"{file} cannot be written ({error.strerror}).") from error
+    return read_keys(file)
+
+
+def held_keys(settings: Settings) -> tuple[SigningKey, ...]:
+    """The same, and none is made: for who only reads.
+
+    Raises:
+        SetupError: they cannot be read.
+    """
     if settings.ledger_key is not None:
         if settings.ledger_key_file is not None:
             raise SetupError("Set INWIT_LEDGER_KEY_FILE or INWIT_LEDGER_KEY, and not both.")
         return keys_of(settings.ledger_key.get_secret_value(), "INWIT_LEDGER_KEY")
-    if settings.ledger_key_file is None and settings.database_url is not None:
-        return ()
     file = ledger_key_file(settings)
-    if settings.ledger_key_file is None and not file.exists():
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            first_key(file, new_key())
-        except OSError as error:
-            raise SetupError(f"{file} cannot be written ({error.strerror}).") from error
+    if settings.ledger_key_file is None and (settings.database_url or not file.exists()):
+        return ()
     return read_keys(file)

@@ -204,7 +204,7 @@ class Settings(LedgerSettings):
         15_000, description="Longest time for the call that names categories past the threshold."
     )
     classify_ms: _Ms = Field(
-        5_000, description="Longest time for the stage classify, all fallbacks together."
+        5_000, description="Longest time for the stage classify or input, all fallbacks together."
     )
     record_ms: _Ms = Field(5_000, description="Longest time for the stage record.")
     heartbeat_ms: _Ms = Field(
@@ -216,9 +216,9 @@ class Settings(LedgerSettings):
     key_cache_ms: _Ms = Field(5_000, description="How long a revoked API key may still work.")
     health_interval_ms: _Ms = Field(5_000, description="Time between looks at each dependency.")
     shutdown_s: _Count = Field(
-        30,
-        description="Time that open requests get at shutdown, in seconds; new ones are refused "
-        "meanwhile (docs/life-cycle.md).",
+        70,
+        description="Time that open requests get at shutdown, in seconds; not below "
+        "INWIT_DEADLINE_MS and INWIT_RECORD_MS together (docs/life-cycle.md).",
     )
     lease_s: _Count = Field(
         120, description="Seconds that a reviewer's lease on a case lasts without a heartbeat."

@@ -39,6 +39,37 @@ async def open_database(settings: Settings, *, keys: bool = True) -> AsyncGenera
         await database.close()
 
 
+@asynccontextmanager
+async def read_database(settings: Settings) -> AsyncGenerator[Database]:
+    """The same for who only reads: nothing is made, migrated or written, nor can it be.
+
+    Raises:
+        SetupError: it cannot be reached, or has another schema than this version reads.
+    """
+    vault = configured_vault(settings)
+    database = Database(ledger_url(settings), vault=vault, needs_keys=False, reads_only=True)
+    await database.open(migrate=False)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def database_as_it_is(settings: Settings) -> AsyncGenerator[Database]:
+    """For entries without content alone: nothing is migrated, and no keys are made.
+
+    Raises:
+        SetupError: it cannot be reached, or has another schema than this version writes.
+    """
+    database = Database(ledger_url(settings), needs_keys=False)
+    await database.open(migrate=False)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
 def prepare_data_dir(folder: Path) -> None:
     """Make the data folder, for this user alone.
 

@@ -29,6 +29,7 @@ class Pulse:
         self._problems = problems
         self._waiting = waiting
         self._lags = deque([0.0], _WINDOW)
+        self._shown: frozenset[str] = frozenset()  # policies with a gauge
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -42,10 +43,16 @@ class Pulse:
         telemetry.EVENT_LOOP_LAG.set(max(self._lags))
         telemetry.POLICY_PROBLEMS.set(self._problems())
         telemetry.LEDGER_WAITING.set(self._waiting())
-        for policy, calibrated in self._calibrated().items():
-            telemetry.CALIBRATED.labels(policy).set(calibrated)
+        self._show_calibrated(self._calibrated())
         for name, state in self._breakers().items():
             telemetry.CLASSIFIER_BREAKER_STATE.labels(name).set(_BREAKERS[state])
+
+    def _show_calibrated(self, calibrated: Mapping[str, bool]) -> None:
+        if self._shown - calibrated.keys():  # a policy is gone, and nothing is missing to it
+            telemetry.forget(telemetry.CALIBRATED)
+        self._shown = frozenset(calibrated)
+        for policy, each in calibrated.items():
+            telemetry.CALIBRATED.labels(policy).set(each)
 
     async def _forever(self) -> None:
         loop = asyncio.get_running_loop()

@@ -52,6 +52,8 @@ def announce(policies: Mapping[str, Policy]) -> None:
         telemetry.POLICY_INFO.labels(name, version, policy.ref.digest).set(1)
         telemetry.UNREVIEWED_RELEASES.labels(name, version)
         telemetry.RELEASED_BEFORE_REVIEW.labels(name)
+        for action in Action:
+            telemetry.CHECKS.labels(name, action.value)
         for action, enforcement in itertools.product(Action, Enforcement):
             telemetry.RESPONSES.labels(name, action.value, enforcement.value)
         for guard, action in itertools.product((Guard.CONSCIENCE, Guard.CLASSIFIER), Action):

@@ -29,6 +29,9 @@ Announce = Callable[[Gateway, str], Awaitable[None]]
 # refused in words) before they are closed.
 _LINGER_S = 1.0
 _TICK_S = 0.05
+# Longer than what a proxy keeps idle connections for (nginx: 60 s), so that it is the one to close
+# them: else it sends a request into one that is just being closed, and its caller gets a 502.
+KEEP_ALIVE_S = 75
 _LAST_S = 2  # for refusals that are still on their way when the rest is over
 
 
@@ -187,5 +190,6 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         server_header=False,
         proxy_headers=bool(settings.proxies),
         forwarded_allow_ips=settings.proxies,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=_LAST_S,
     )

@@ -6,6 +6,10 @@ from collections.abc import Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any
 
+# What to allow beside `shutdown_s` before a kill: the parts close, and a database that hangs has to
+# be given up (20 s measured). deploy/compose.yaml and the chart's marginSeconds allow as much.
+CLOSE_S = 45
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 

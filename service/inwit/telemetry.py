@@ -26,7 +26,7 @@ RESPONSES = Counter(
 )
 CHECKS = Counter(
     "inwit_checks_total",
-    "Candidates that callers brought (/v1/check), decided and recorded.",
+    "Candidates that callers brought (/v1/check, LiteLLM), decided and recorded.",
     ["policy", "action"],
 )
 LOOKS = Counter(
@@ -63,7 +63,8 @@ FIRST_RELEASE = Histogram(
 )
 UNREVIEWED_RELEASES = Counter(
     "inwit_unreviewed_releases_total",
-    "Responses released by policy although a judge that was needed did not review all of them.",
+    "Responses, and checked candidates, released by policy although a judge that was needed did "
+    "not review all of them.",
     ["policy", "version"],
 )
 VERDICTS = Counter(
@@ -210,7 +211,8 @@ CHECKPOINT_FAILURES = Counter(
 )
 ANCHOR_AGE = Gauge(
     "inwit_ledger_anchor_age_seconds",
-    "Age of the newest checkpoint that an anchor of this kind holds; 0 where it holds the newest.",
+    "Age of what the anchor of this kind that is furthest behind holds; 0 where all hold the "
+    "newest checkpoint.",
     ["anchor"],
     multiprocess_mode="livemostrecent",
 )
@@ -364,7 +366,12 @@ DROPPED = Counter(
     ["signal"],
 )
 
-ANSWERING_ROUTES = ("/v1/respond", "/v1/chat/completions", "/v1/check")
+ANSWERING_ROUTES = (
+    "/v1/respond",
+    "/v1/chat/completions",
+    "/v1/check",
+    "/beta/litellm_basic_guardrail_api",
+)
 _STATUSES = ("200", "202", "500", "502", "503", "504")
 
 

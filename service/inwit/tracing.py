@@ -20,8 +20,13 @@ TRACER = trace.get_tracer("inwit")
 
 
 class Stage(StrEnum):
-    """The timed stages of a request; also the names of their spans."""
+    """The timed stages of a request; also the names of their spans.
 
+    INPUT is the wait for the classifiers on the caller's own messages: beside a generation only
+    what is left of it afterwards.
+    """
+
+    INPUT = "input"
     GENERATE = "generate"
     JUDGE = "judge"
     EXPLAIN = "explain"

@@ -5,6 +5,7 @@ count is in files of a folder that the parent gives them, so that each one's /me
 """
 
 import asyncio
+import contextlib
 import signal
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from prometheus_client.multiprocess import (
 from inwit.config import Settings
 from inwit.errors import SetupError
 from inwit.ports import Ports, bound
+from inwit.stopping import CLOSE_S
 
 log = structlog.get_logger()
 
@@ -31,7 +33,6 @@ _SETUP_CODE = 2  # how a command ends that is set up wrongly (inwit.cli.main)
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 _STEADY_S = 60.0  # a worker that lived this long has not failed at its start
-_SPARE_S = 45.0  # beside `shutdown_s`: for its parts to close
 
 
 async def supervise(settings: Settings, workers: int, environment: dict[str, str]) -> int:
@@ -43,7 +44,7 @@ async def supervise(settings: Settings, workers: int, environment: dict[str, str
     refuse_embedded(settings)
     with bound(settings) as ports, _counters(environment.get(METRICS_DIR)) as folder:
         environment = environment | {METRICS_DIR: str(folder)}
-        team = _Team(ports, environment, settings.shutdown_s + _SPARE_S, folder)
+        team = _Team(ports, environment, settings.shutdown_s + CLOSE_S, folder)
         async with _signals(team):
             log.info("workers", count=workers, address=ports.address, metrics=str(folder))
             code = await team.work(workers)
@@ -93,7 +94,7 @@ class _Team:
     def tell(self, number: int) -> None:
         """Pass a signal on."""
         for process in self._running:
-            process.send_signal(number)
+            _tell(process, number)
 
     def stop(self, number: int) -> None:
         """Pass the signal on, and start nobody again. Only the workers listen from now on."""
@@ -133,6 +134,8 @@ class _Team:
         )
         log.info("worker_started", worker=number, pid=process.pid)
         self._running.add(process)
+        if self._stopping.is_set():  # while it was being started
+            _tell(process, signal.SIGTERM)
         try:
             return await self._ended(process)
         finally:
@@ -160,6 +163,11 @@ class _Team:
                 await self._stopping.wait()
         except TimeoutError:
             pass
+
+
+def _tell(process: Process, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        process.send_signal(number)
 
 
 def _command(descriptors: Sequence[int]) -> list[str]:

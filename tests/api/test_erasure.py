@@ -38,8 +38,8 @@ async def test_an_end_user_is_forgotten(make_caller: MakeCaller) -> None:
     done = await erase(caller, end_user="ann", reason="DPO-12")
 
     found = {"responses": 2, "pieces": 6, "texts": 0, "cases": 0, "deliveries": 0}
-    assert counted == (200, {"status": "dry_run", **found})
-    assert done == (200, {"status": "erased", **found})
+    assert counted == (200, {"status": "dry_run", "scrubbed": None, **found})
+    assert done == (200, {"status": "erased", "scrubbed": True, **found})
     answers = [await caller.http.get(f"/v1/responses/{each}") for each in ids]
     assert [each.status_code for each in answers] == [410, 410, 200]
     assert answers[0].json()["detail"] == "The content of this response was erased on request."

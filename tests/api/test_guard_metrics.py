@@ -5,10 +5,13 @@ from typing import Any
 import pytest
 
 from inwit import telemetry
+from inwit.api import litellm_guardrail
 from inwit.errors import UpstreamError
 from inwit.reload import announce
 from inwit.types import Action
+from tests.api.checking import KIND, checking
 from tests.api.evidence import counting, metric
+from tests.api.litellm_bodies import answering
 from tests.conftest import ASK, MakeCaller
 from tests.fakes import FakeClassifiers, FakeModel, distribution, risk_of
 from tests.fakes_policies import compiled
@@ -112,8 +115,45 @@ async def test_alerts_find_their_series_at_zero(make_caller: MakeCaller) -> None
             labels = {"guard": guard, "text": "candidate", "action": action.value}
             assert f"{series(name, **labels)} " in metrics
     assert f"{series('inwit_unreviewed_releases_total')} " in metrics
-    assert 'inwit_http_requests_total{route="/v1/respond",status="500"} ' in metrics
+    for route in ("/v1/respond", "/v1/check", "/beta/litellm_basic_guardrail_api"):
+        assert f'inwit_http_requests_total{{route="{route}",status="500"}} ' in metrics
     assert 'inwit_telemetry_dropped_total{signal="spans"} ' in metrics
+
+
+@pytest.mark.parametrize("action", ["allow", "block"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/respond", ASK),
+        ("/v1/check", checking()),
+        (litellm_guardrail.PATH, answering(KIND)),
+    ],
+    ids=["respond", "check", "litellm"],
+)
+async def test_by_each_door_what_leaves_unreviewed_is_counted(
+    make_caller: MakeCaller, path: str, body: Any, action: str
+) -> None:
+    policy = compiled(on_review_failure=action, classifier={"on_failure": action})
+    model = FakeModel(review_error=UpstreamError("away"))
+    caller = await make_caller(model, classifiers=FakeClassifiers(None), policies=(policy,))
+    unreviewed = await counting(caller, series("inwit_unreviewed_releases_total"))
+
+    assert (await caller.http.post(path, json=body)).status_code == 200
+
+    assert await unreviewed.grown() == (action == "allow")
+
+
+@pytest.mark.parametrize("path", telemetry.ANSWERING_ROUTES)
+async def test_the_objective_of_availability_reads_routes_as_they_are_counted(
+    make_caller: MakeCaller, path: str
+) -> None:
+    caller = await make_caller()
+    name = f'inwit_http_requests_total{{route="{path}",status="%s"}}'
+    refused = {code: await counting(caller, name % code) for code in (400, 422)}
+
+    answer = await caller.http.post(path, json={"a": 1})
+
+    assert await refused[answer.status_code].grown() == 1
 
 
 async def test_a_stage_that_fails_counts_by_its_kind(make_caller: MakeCaller) -> None:

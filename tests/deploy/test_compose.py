@@ -9,6 +9,8 @@ from typing import Any, cast
 import pytest
 import yaml
 
+from inwit.config import load_settings
+from inwit.stopping import CLOSE_S
 from tests.deploy.chart import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -115,8 +117,11 @@ def test_the_gateway_waits_for_what_it_needs_and_can_finish() -> None:
     assert waits["postgres"] == waits["redis"] == "service_healthy"
     assert SERVICES["migrate"]["command"] == ["ledger", "migrate"]
     drain = int(gateway["environment"]["INWIT_SHUTDOWN_S"])
-    assert drain * 1000 >= 60_000  # INWIT_DEADLINE_MS
-    assert _seconds(gateway["stop_grace_period"]) > drain
+    settings = load_settings()
+    assert drain * 1000 >= settings.deadline_ms + settings.record_ms
+    grace = _seconds(gateway["stop_grace_period"])
+    assert grace >= drain + CLOSE_S
+    assert f"{drain} s of drain inside {grace} s of grace" in (DEPLOY / "README.md").read_text()
 
 
 def _seconds(duration: str) -> int:
@@ -138,6 +143,51 @@ def test_vllm_is_served_as_deploy_serves_it(name: str) -> None:
     drain = int(given["--shutdown-timeout"])
     assert drain >= int(SERVICES["gateway"]["environment"]["INWIT_SHUTDOWN_S"])
     assert _seconds(service["stop_grace_period"]) > drain
+
+
+def _joined(service: dict[str, Any]) -> dict[str, list[str]]:
+    """The networks of a service, each with the other names that it has there."""
+    given = service["networks"]
+    if isinstance(given, list):
+        return {str(name): [] for name in cast("list[str]", given)}
+    named = cast("dict[str, dict[str, list[str]]]", given)
+    return {name: how.get("aliases", []) for name, how in named.items()}
+
+
+def _networks(asked: str) -> list[set[str]]:
+    """For each service that may have this name: the networks on which it does."""
+    known = [
+        {network for network, aliases in _joined(service).items() if asked in (name, *aliases)}
+        for name, service in SERVICES.items()
+    ]
+    return [networks for networks in known if networks]
+
+
+def _asked() -> list[tuple[str, str]]:
+    """Who asks whom by name: Prometheus its targets, the others what their environment names."""
+    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    targets = [
+        target.partition(":")[0]
+        for job in config["scrape_configs"]
+        for target in job["static_configs"][0]["targets"]
+    ]
+    named = [
+        (name, host)
+        for name in ("gateway", "migrate", "otel-collector")
+        for value in SERVICES[name]["environment"].values()
+        for host in re.findall(r"(?:@|://|:-)([a-z][a-z-]*):\d+", str(value))
+    ]
+    return [*(("prometheus", host) for host in targets if host != "127.0.0.1"), *named]
+
+
+@pytest.mark.parametrize(("who", "host"), sorted(set(_asked())))
+def test_a_name_that_is_asked_for_is_known_where_it_is_asked(who: str, host: str) -> None:
+    """An alias is known on the networks that have it, and the asker must be on one of them."""
+    own = _joined(SERVICES[who]).keys()
+    there = _networks(host)
+    assert there, f"no service is called {host}"
+    for networks in there:
+        assert own & networks, f"{who} cannot resolve {host}: it is known on {networks} alone"
 
 
 def test_redis_keeps_what_it_is_given_and_refuses_when_full() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from inwit.stopping import CLOSE_S
 from tests.deploy.chart import (
     NAMES,
     PARTS,
@@ -116,7 +117,7 @@ def test_secrets_are_named_by_the_values() -> None:
 def test_a_pods_end_adds_up(shutdown: dict[str, int]) -> None:
     """preStop + INWIT_SHUTDOWN_S + a margin is what Kubernetes gives before it kills."""
     made = render(over(VLLM, {"shutdown": shutdown}))
-    wanted = {"preStopSeconds": 10, "drainSeconds": 70, "marginSeconds": 20} | shutdown
+    wanted = {"preStopSeconds": 10, "drainSeconds": 70, "marginSeconds": CLOSE_S} | shutdown
     pod, settings = gateway(made), _settings(made)
     sleep = container(pod).get("lifecycle", {}).get("preStop", {}).get("sleep", {"seconds": 0})
     assert sleep["seconds"] == wanted["preStopSeconds"]
@@ -252,6 +253,22 @@ def test_the_database_is_migrated_before_and_not_by_gateways() -> None:
     # At the first install nothing of the release is there yet: the Job must not name any of it.
     assert "serviceAccountName" not in pod
     assert "envFrom" not in container(pod)
+
+
+def test_the_migration_trusts_what_gateways_trust() -> None:
+    """A private certificate authority comes by the extras, and the Job is the first to need it."""
+    values = configuration("extras")
+    job = one(rendered(values), "Job")["spec"]["template"]["spec"]
+    found = container(job)
+    assert list(environment(job)) == ["INWIT_DATABASE_URL", *_named(values["extraEnv"])]
+    assert environment(job)["SSL_CERT_FILE"]["value"] == "/etc/inwit/trust/ca.crt"
+    assert values["extraVolumes"][0] in job["volumes"]
+    assert values["extraVolumeMounts"][0] in found["volumeMounts"]
+    assert "envFrom" not in found  # may name what the release makes, and the Job needs none of it
+
+
+def _named(items: list[dict[str, Any]]) -> list[str]:
+    return [each["name"] for each in items]
 
 
 def test_the_doctor_sees_what_a_gateway_sees() -> None:

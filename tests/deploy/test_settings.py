@@ -10,6 +10,7 @@ import yaml
 from helm_python import Chart
 
 from inwit.config import Settings, load_settings
+from inwit.stopping import CLOSE_S
 from tests.deploy.chart import CHART, NAMES, ROOT, configuration, container, gateway, rendered
 
 # What Secrets would hold, by the names that the chart gives them.
@@ -61,7 +62,23 @@ def test_a_gateway_takes_what_the_chart_tells_it(
     assert settings.operate_port == 9090
     assert settings.port == 8080
     assert settings.migrate is (name == "single")
-    assert settings.shutdown_s * 1000 >= settings.deadline_ms
+    assert settings.shutdown_s * 1000 >= settings.deadline_ms + settings.record_ms
+
+
+def test_the_chart_reckons_with_the_defaults_that_settings_have() -> None:
+    checks = (CHART / "templates" / "_checks.tpl").read_text()
+    for name in ("deadline_ms", "record_ms"):
+        default = Settings.model_fields[name].default
+        assert f"(default {default} .Values.settings.INWIT_{name.upper()})" in checks
+
+
+def test_by_default_the_slowest_request_outlives_a_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = read(monkeypatch, {})
+    assert settings.shutdown_s * 1000 >= settings.deadline_ms + settings.record_ms
+    assert any(
+        f"`INWIT_SHUTDOWN_S` ({settings.shutdown_s}) and {CLOSE_S} seconds more" in line
+        for line in (ROOT / "docs" / "life-cycle.md").read_text().splitlines()
+    )
 
 
 def test_what_is_set_arrives_as_it_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,31 @@ def test_a_pipeline_guards_its_memory_then_drops_content_then_batches(name: str)
     processors = PIPELINES[name]["processors"]
     assert processors[0] == "memory_limiter"
     assert processors[-1] == "batch"
-    assert processors[1:-1] == ["attributes/content", "transform/content"]
+    # A number has no events and no body, which are what the second one is for.
+    content = ["attributes/content", "transform/content"]
+    assert processors[1:-1] == (content[:1] if name == "metrics" else content)
+
+
+def test_each_signal_that_a_gateway_sends_has_a_pipeline() -> None:
+    """inwit.exporting sends three; one without a pipeline is lost, and an error each time."""
+    assert PIPELINES.keys() == {"traces", "logs", "metrics"}
+    assert all(pipeline["receivers"] == ["otlp"] for pipeline in PIPELINES.values())
+
+
+def test_prometheus_scrapes_what_the_collector_offers() -> None:
+    config = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+    scraped = {
+        target
+        for job in config["scrape_configs"]
+        for target in job["static_configs"][0]["targets"]
+        if target.startswith("otel-collector:")
+    }
+    (exporter,) = PIPELINES["metrics"]["exporters"]
+    sent = COLLECTOR["exporters"][exporter]["endpoint"].rpartition(":")[2]
+    (reader,) = COLLECTOR["service"]["telemetry"]["metrics"]["readers"]
+    own = reader["pull"]["exporter"]["prometheus"]["port"]
+    assert scraped == {f"otel-collector:{sent}", f"otel-collector:{own}"}
+    assert exporter.partition("/")[0] == "prometheus"
 
 
 def test_memory_and_queues_are_bounded() -> None:

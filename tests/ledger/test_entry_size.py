@@ -15,6 +15,7 @@ from inwit.decisions import (
     Sampling,
 )
 from inwit.ledger.chain import entry_body, entry_facts
+from inwit.tracing import Stage
 from inwit.types import Action, Candidate, Category, Fault, Framing, ReviewStatus, Verdict
 from tests.ledger.test_store import DECISION, ORIGIN, RECORD
 
@@ -64,9 +65,7 @@ def size(rewrites: int, passages: int) -> int:
         rounds=(reviewed,) * (rewrites + 1),
         rewrites=(RewriteOutcome.FLAGGED,) * rewrites,
         passages=(Passage("p", used=True, why=None, flagged=False),) * passages,
-        timings_ms=dict.fromkeys(
-            ("total", "generation", "review", "explanation", "classifier", "rewrite"), 1234.567
-        ),
+        timings_ms=dict.fromkeys(("total", *Stage), 1234.567),
         contents=dict.fromkeys(kinds, b"x"),
     )
     facts = entry_facts(record, f"ent_{'0' * 32}", dict.fromkeys(kinds, bytes(32)))

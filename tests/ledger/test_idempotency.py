@@ -23,7 +23,7 @@ from inwit.ledger.store import LedgerStore
 from inwit.ledger.tables import IDEMPOTENCY, METADATA
 from inwit.ledger.verify_database import verify_database
 from inwit.types import Claim
-from tests.ledger.test_store import ORIGIN, RECORD
+from tests.ledger.test_store import ORIGIN, RECORD, another
 
 LEASE_S = 10.0
 HOURS_24 = timedelta(hours=24)
@@ -265,7 +265,7 @@ async def test_claims_share_a_commit(database: Database) -> None:
     async with store.running():
         await asyncio.gather(
             *(store.claim(wanted("o", key=f"k{n}")) for n in range(50)),
-            *(store.append(RECORD) for _ in range(50)),
+            *(store.append(another()) for _ in range(50)),
         )
 
     assert commits() - before <= 3

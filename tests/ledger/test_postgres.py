@@ -27,7 +27,7 @@ from inwit.ledger.tables import IDEMPOTENCY, METADATA
 from inwit.ledger.verify_database import verify_database
 from inwit.types import KeyRole
 from tests.ledger.test_idempotency import wanted
-from tests.ledger.test_store import RECORD, append
+from tests.ledger.test_store import RECORD, another, append
 from tests.process.processes import free_port
 
 pytestmark = pytest.mark.process
@@ -178,11 +178,11 @@ async def test_a_lock_that_is_held_elsewhere_ends_in_an_error_and_leaves_nothing
     store = LedgerStore(impatient)
     async with store.running():
         failed = await asyncio.gather(
-            *(store.append(RECORD) for _ in range(3)), return_exceptions=True
+            *(store.append(another()) for _ in range(3)), return_exceptions=True
         )
         release.set()
         await holding
-        receipt = await store.append(RECORD)
+        receipt = await store.append(another())
     await impatient.close()
 
     assert all(isinstance(each, LedgerError) for each in failed)

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from prometheus_client import REGISTRY
 
 from inwit.cases import ActKind, ActRecord
+from inwit.errors import LedgerError
 from inwit.ledger import proofs, sequencer
 from inwit.ledger.database import Database
 from inwit.ledger.merkle import Tree
@@ -275,6 +277,69 @@ async def test_a_failure_is_counted_and_tried_again(database: Database) -> None:
 
     with pytest.raises(Forked, match="lost entries"):
         await working.work()
+
+
+def gauge(name: str) -> float:
+    return REGISTRY.get_sample_value(f"inwit_ledger_{name}_seconds") or 0
+
+
+def failures() -> float:
+    name = "inwit_ledger_checkpoint_failures_total"
+    return REGISTRY.get_sample_value(name, {"cause": "failed"}) or 0
+
+
+async def look(working: Sequencer) -> None:
+    """Two looks as the background has them, a quarter of a second after what came before."""
+    await asyncio.sleep(0.25)
+    async with working.running():
+        pass
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_ages_grow_while_signing_fails(
+    database: Database, away: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A right that was taken away, a full disk; or nothing of the database answers at all."""
+    await fill(database, 3)
+    working = Sequencer(database, [KEY], 60)
+    await look(working)
+    assert gauge("unsigned") == 0
+    await fill(database, 1)
+    monkeypatch.setattr(sequencer, "_store", _fails)
+    before = failures()
+
+    await look(working)
+    one = (gauge("unsigned"), gauge("checkpoint_age"))
+    if away:
+        monkeypatch.setattr(database, "read", _away)
+    await look(working)
+
+    assert 0.2 < one[0] < gauge("unsigned")
+    assert 0.2 < one[1] < gauge("checkpoint_age")
+    assert failures() == before + 4  # two looks each
+
+
+def _fails(*_: object) -> None:
+    raise OSError("no space left")
+
+
+async def _away(_: object) -> None:
+    raise LedgerError
+
+
+async def test_what_another_gateway_signed_does_not_wait(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(database, 3)
+    working = Sequencer(database, [KEY], 60)
+    await look(working)
+    await fill(database, 1)
+    await Sequencer(database, [KEY], 60).work()
+    monkeypatch.setattr(working, "work", _fails)
+
+    await look(working)
+
+    assert gauge("unsigned") == 0
 
 
 @pytest.mark.parametrize("size", [1, 2, 300, 701])

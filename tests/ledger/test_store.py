@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -62,15 +63,15 @@ RECORD = Record(
 )
 
 
+def another() -> Record:
+    """The same of a response of its own."""
+    return replace(RECORD, origin=replace(ORIGIN, response_id=f"resp_{uuid.uuid4().hex}"))
+
+
 async def append(database: Database, count: int) -> None:
     store = LedgerStore(database)
     async with store.running():
-        await asyncio.gather(
-            *(
-                store.append(replace(RECORD, origin=replace(ORIGIN, response_id=f"resp_{n}")))
-                for n in range(count)
-            )
-        )
+        await asyncio.gather(*(store.append(another()) for _ in range(count)))
 
 
 async def test_entries_form_one_chain(database: Database) -> None:

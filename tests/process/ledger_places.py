@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from inwit.ledger.content_keys import KeyFile
 from inwit.ledger.database import sqlite_url
+from inwit.ledger.ends import ENDS
 from inwit.ledger.notes import first_key, new_key
-from inwit.ledger.store import ENDS
 from inwit.ledger.tables import ENTRIES
 from tests.fakes_server import FakeServer
 from tests.process.processes import Inwit, inwit, run_inwit

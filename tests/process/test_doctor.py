@@ -54,6 +54,17 @@ async def doctor(folder: Path, **settings: str) -> Told:
     return Told(ran.returncode, ran.stdout)
 
 
+async def test_a_shutdown_that_would_cut_the_slowest_answers(tmp_path: Path) -> None:
+    enough = await doctor(tmp_path, INWIT_SHUTDOWN_S="65")
+    less = await doctor(tmp_path, INWIT_SHUTDOWN_S="64")
+    recorded = await doctor(tmp_path, INWIT_RECORD_MS="10001")
+
+    assert enough.grade("drain") == "ok"
+    assert less.grade("drain") == recorded.grade("drain") == "warning"
+    assert "65 s (INWIT_DEADLINE_MS and INWIT_RECORD_MS)" in less.words("drain")
+    assert "Raise INWIT_SHUTDOWN_S" in less.words("drain")
+
+
 async def test_all_is_well(tmp_path: Path, postgres: tuple[str, Path]) -> None:
     options = ("--appendonly", "yes", "--maxmemory-policy", "noeviction")
     database = Database(postgres[0])

@@ -1,6 +1,7 @@
 """How a gateway starts and ends, as real processes: probes, drain, cuts, signals."""
 
 import asyncio
+import json
 import signal
 import socket
 import sqlite3
@@ -158,6 +159,24 @@ async def test_what_is_told_while_it_drains(tmp_path: Path) -> None:
     assert reader.done is not None
     assert left == b""  # closed in order, not reset
     assert code == 0
+
+
+async def test_an_idle_connection_is_kept_until_a_stop_which_does_not_wait_for_it(
+    tmp_path: Path,
+) -> None:
+    async with (
+        FakeServer().running() as server,
+        serving(tmp_path, server) as (gateway, client),
+        _idle_connection(client.base_url) as idle,
+    ):
+        with pytest.raises(TimeoutError):  # uvicorn's own default is 5 s
+            await asyncio.wait_for(idle.read(), 7)
+        code = await asyncio.to_thread(gateway.stop, signal.SIGTERM)
+        left = await asyncio.wait_for(idle.read(), 5)
+        line = await asyncio.to_thread(gateway.wait_for, '"drained"')
+
+    assert (code, left) == (0, b"")
+    assert json.loads(line)["seconds"] < 10
 
 
 @asynccontextmanager

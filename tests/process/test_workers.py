@@ -15,9 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
+from inwit.config import load_settings
+from inwit.workers import supervise
 from tests.conftest import ASK
 from tests.fakes_server import FakeServer
-from tests.process.processes import Inwit, inwit, make_key, run_inwit
+from tests.process.processes import Inwit, free_port, inwit, make_key, run_inwit
 from tests.process.redis_server import valkey_server
 
 pytestmark = pytest.mark.process
@@ -137,6 +139,23 @@ async def test_workers_end_with_their_parent(tmp_path: Path) -> None:
 
     assert [readable for readable, _, _ in ended] == [[end] for end in ends]
     assert len(ends) == 2
+
+
+@pytest.mark.parametrize("turns", range(1, 9))
+async def test_a_worker_that_is_just_being_started_is_told_to_stop_too(
+    tmp_path: Path, turns: int
+) -> None:
+    """SIGTERM to the parent in each turn of its loop around the start of a worker."""
+    settings = load_settings(data_dir=tmp_path, port=free_port())
+    # A worker that is not told goes on to start, and ends with 2: a folder is not there.
+    lacking = {"PATH": os.environ["PATH"], "INWIT_POLICY_DIR": str(tmp_path / "nowhere")}
+    supervising = asyncio.create_task(supervise(settings, 1, lacking))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL  # the parent listens
+    signal.raise_signal(signal.SIGTERM)
+
+    assert await asyncio.wait_for(supervising, 60) == 0
 
 
 EMBEDDED = {

@@ -39,8 +39,9 @@
 {{- fail "autoscaling.keda.prometheus is empty: KEDA asks Prometheus for inwit_in_flight." -}}
 {{- end -}}
 {{- $deadline := int (default 60000 .Values.settings.INWIT_DEADLINE_MS) -}}
-{{- if lt (mul 1000 (int .Values.shutdown.drainSeconds)) $deadline -}}
-{{- fail (printf "shutdown.drainSeconds (%d s) is below INWIT_DEADLINE_MS (%d ms): a rollout would cut answers off. Raise the one or lower the other." (int .Values.shutdown.drainSeconds) $deadline) -}}
+{{- $record := int (default 5000 .Values.settings.INWIT_RECORD_MS) -}}
+{{- if lt (mul 1000 (int .Values.shutdown.drainSeconds)) (add $deadline $record) -}}
+{{- fail (printf "shutdown.drainSeconds (%d s) is below INWIT_DEADLINE_MS and INWIT_RECORD_MS together (%d and %d ms): a rollout would cut answers off. Raise the one or lower the others." (int .Values.shutdown.drainSeconds) $deadline $record) -}}
 {{- end -}}
 {{- if and .Values.policies .Values.existingPolicies -}}
 {{- fail "policies and existingPolicies are both set: policies come from one place. Leave one out." -}}

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
@@ -18,8 +20,23 @@ _WITHIN_S = 30.0
 _GIT = ("-c", "user.name=inwit", "-c", "user.email=inwit@localhost", "-c", "commit.gpgsign=false")
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A larger checkpoint that a place holds: of this ledger, if another gateway was faster."""
+
+    size: int
+    note: str
+
+
 class AnchorRefused(InwitError):
-    """The place holds a checkpoint that this one contradicts: the ledger was changed."""
+    """The place holds a checkpoint that this one contradicts: the ledger was changed.
+
+    `held` is that checkpoint, where it is a larger one and can be read.
+    """
+
+    def __init__(self, detail: str, held: Held | None = None) -> None:
+        super().__init__(detail)
+        self.held = held
 
 
 class AnchorFailed(InwitError):
@@ -74,12 +91,21 @@ class FolderAnchor:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._busy = threading.Lock()
 
     async def put(self, signed: Signed) -> None:
         """Add `SIZE.checkpoint`."""
         await asyncio.to_thread(self._put, signed)
 
     def _put(self, signed: Signed) -> None:
+        if not self._busy.acquire(blocking=False):  # a disk that hangs takes one thread, not all
+            raise AnchorFailed("The anchor's folder has not answered since the last look.")
+        try:
+            self._add(signed)
+        finally:
+            self._busy.release()
+
+    def _add(self, signed: Signed) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             names = sorted(each.name for each in self._folder.glob("*.checkpoint"))
@@ -223,7 +249,17 @@ def _check(newest: str, signed: Signed, read: Callable[[str], str]) -> None:
     """Refuse what contradicts the newest name that is there."""
     if newest > _file_of(signed):
         raise AnchorRefused(
-            f"The anchor holds {newest}, which is larger than this checkpoint of {signed.size}."
+            f"The anchor holds {newest}, which is larger than this checkpoint of {signed.size}.",
+            _held(newest, read),
         )
     if newest == _file_of(signed) and read(newest) != signed.note:
         raise AnchorRefused(f"The anchor holds another checkpoint of {signed.size} entries.")
+
+
+def _held(name: str, read: Callable[[str], str]) -> Held | None:
+    """What stands under a name; None where it is no checkpoint of ours, whatever it is."""
+    size = name.removesuffix(".checkpoint")
+    try:
+        return Held(int(size), read(name)) if size.isdecimal() else None
+    except UnicodeDecodeError:
+        return None

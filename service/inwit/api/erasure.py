@@ -64,6 +64,13 @@ class ErasureOut(Wire):
     texts: int = Field(description="Texts of reviewers.", examples=[0])
     cases: int = Field(description="Open cases that ended by it.", examples=[0])
     deliveries: int = Field(description="Webhooks, sent ones too.", examples=[0])
+    scrubbed: bool | None = Field(
+        description="Whether nothing of it is left in the files of SQLite. `false`: somebody was "
+        "reading, so that its write-ahead file may hold copies and their keys for a while; the "
+        "gateway empties it as soon as it can. `null`: nobody looked, since it was a dry run or "
+        "is the work of VACUUM on PostgreSQL.",
+        examples=[True],
+    )
 
 
 def router(gateway: Gateway) -> APIRouter:
@@ -99,6 +106,7 @@ def router(gateway: Gateway) -> APIRouter:
             texts=found.texts,
             cases=found.cases,
             deliveries=found.deliveries,
+            scrubbed=done.scrubbed,
         )
         return Response(answer.model_dump_json(), media_type="application/json")
 

@@ -86,18 +86,15 @@ def erase_content(
 
     erased = with_ledger(work)
     if as_json:
-        typer.echo(json.dumps({**asdict(erased.found), "dry_run": dry_run}))
+        told = {"dry_run": dry_run, "scrubbed": erased.scrubbed}
+        typer.echo(json.dumps({**asdict(erased.found), **told}))
         return
     verb = "Would be erased" if dry_run else "Erased"
     counts = ", ".join(f"{count} {name}" for name, count in asdict(erased.found).items())
     typer.echo(f"{verb}: {counts}.")
     if not dry_run:
         typer.echo("The ledger has an entry of it. Backups: see docs/forgetting.md.")
-    if not erased.scrubbed:
-        typer.echo(
-            "Others read the database all the time, so its write-ahead file could not be emptied. "
-            "Its content is sealed by keys that are gone; restart the gateways to be rid of it."
-        )
+    _say_what_is_left(erased.scrubbed)
 
 
 def place_hold(
@@ -174,6 +171,7 @@ def prune(dry_run: _DryRun = False, as_json: _Json = False) -> None:
         return
     verb = "Would go" if dry_run else "Gone"
     typer.echo(f"{verb}: the content of {kept.responses} responses, {kept.entries} entries.")
+    _say_what_is_left(kept.scrubbed)
 
 
 def rotate_content_key(
@@ -196,18 +194,26 @@ def rotate_content_key(
     if tenant is not None and not subject_keys:
         raise typer.BadParameter("only with --subject-keys", param_hint="--tenant")
 
-    async def work(database: Database) -> Rotated | int:
+    async def work(database: Database) -> tuple[Rotated | int, bool | None]:
         if subject_keys:
-            return await _rotate_subjects(database, tenant, end_user)
-        return await _rotate_master(database, add=add)
+            done = await _rotate_subjects(database, tenant, end_user)
+        else:
+            done = await _rotate_master(database, add=add)
+        return done, await database.scrub()
 
-    done = with_ledger(work)
-    if isinstance(done, int):
-        typer.echo(json.dumps({"subjects": done}) if as_json else f"New keys: {done}.")
-        return
+    done, scrubbed = with_ledger(work)
     if as_json:
-        typer.echo(json.dumps(asdict(done)))
+        facts = {"subjects": done} if isinstance(done, int) else asdict(done)
+        typer.echo(json.dumps(facts | {"scrubbed": scrubbed}))
         return
+    _say_what_is_left(scrubbed)
+    if isinstance(done, int):
+        typer.echo(f"New keys: {done}.")
+        return
+    _say_rotated(done)
+
+
+def _say_rotated(done: Rotated) -> None:
     typer.echo(
         f"Wrapped anew: {done.subjects} keys. Sealed: {done.contents} pieces of content, "
         f"{done.texts} texts."
@@ -238,7 +244,6 @@ async def _rotate_master(database: Database, *, add: bool) -> Rotated:
     done = await rotate_master(database, vault)
     active = {"content_keys": "master", "active": vault.holder.active, "added": add}
     await _note_rotated(database, active | asdict(done))
-    await database.scrub()
     return done
 
 
@@ -262,6 +267,16 @@ def _vault(database: Database) -> Vault:
     if database.vault is None:
         raise SetupError("Set INWIT_CONTENT_KEY_FILE or INWIT_CONTENT_KEY (docs/forgetting.md).")
     return database.vault
+
+
+def _say_what_is_left(scrubbed: bool | None) -> None:
+    if scrubbed is False:
+        typer.echo(
+            "Somebody reads the database, so that its write-ahead file could not be emptied yet: "
+            "copies of what is gone, and of the keys that open it, may still lie in there. "
+            "A gateway tries on, and empties it once nobody reads; where none runs, the next "
+            "command that opens the ledger then does (docs/forgetting.md#erase)."
+        )
 
 
 def _one_of(end_user: str | None, tenant: str | None, response: str | None) -> None:

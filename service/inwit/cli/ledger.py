@@ -2,26 +2,30 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import sqlalchemy as sa
 import typer
 
-from inwit.checkpointing import ledger_key_file
-from inwit.cli.database import with_ledger
-from inwit.cli.ledger_story import print_story, seen
+from inwit.checkpointing import held_keys
+from inwit.cli.database import noting_in_ledger, reading_ledger
+from inwit.cli.ledger_story import print_story, seen, standing_of
+from inwit.cli.misuse import MisusedCommand
 from inwit.config import Settings, load_settings
 from inwit.errors import InwitError
-from inwit.ledger import opened, policies, proofs, read, verify
+from inwit.ledger import opened, policies, read, verify
+from inwit.ledger.as_stored import one_snapshot
 from inwit.ledger.bundle import Written, note_bundle, write_bundle
 from inwit.ledger.content_keys import KeyMissing
 from inwit.ledger.database import Database
-from inwit.ledger.notes import read_keys
 from inwit.ledger.schema import Schema
 from inwit.ledger.sealing import Fate, fate_of
+from inwit.ledger.story import Proven, proven
 from inwit.ledger.transaction import Transaction
 from inwit.ledger.verify_database import Verification, verify_database
 from inwit.ledger_setup import ledger_url, prepare_data_dir
@@ -41,22 +45,27 @@ def show_response(
 ) -> None:
     """Print one response's whole story: its entries, who did what, and whether it is proven."""
 
-    def look(connection: sa.Connection) -> tuple[list[read.Story], int, Fate | None]:
-        newest, fate = proofs.newest(connection), fate_of(connection, response_id)
-        return read.stories(connection, response_id), newest.size if newest else 0, fate
+    vkeys = [key.vkey for key in held_keys(load_settings())]
 
-    stories, covered, fate = with_ledger(lambda database: database.read(look))
+    def look(connection: sa.Connection) -> tuple[list[read.Story], Proven, Fate | None]:
+        one_snapshot(connection)
+        stories, fate = read.stories(connection, response_id), fate_of(connection, response_id)
+        return stories, proven(connection, response_id, vkeys), fate
+
+    stories, stand, fate = reading_ledger(lambda database: database.read(look))
     if not stories:
         raise SystemExit(f"The ledger holds nothing about {seen(response_id)}.")
     if not as_json:
-        print_story(stories, covered, content=content)
+        print_story(stories, stand, content=content)
         if fate is not None:
             typer.echo(f"Content: {fate.value}.")
         elif any(story.shut for story in stories):
             typer.echo("Content: sealed by a key that is not here.")
         return
     for story in stories:
-        shown = {**story.facts, "hash": story.hash}
+        standing = standing_of(story, stand).value
+        shown = {**story.facts, "hash": story.hash, "standing": standing}
+        shown |= {"unfit": story.unfit} if story.unfit else {}
         typer.echo(json.dumps(shown | ({"content": story.contents} if content else {}), indent=2))
 
 
@@ -65,7 +74,7 @@ def show_policy(
     digest: Annotated[str, typer.Argument(help="The digest, as entries and /readyz name it.")],
 ) -> None:
     """Print the exact text of a policy that was in force."""
-    kept = with_ledger(lambda database: policies.read(database, digest))
+    kept = reading_ledger(lambda database: policies.read(database, digest))
     if kept is None:
         raise SystemExit(f"The ledger holds no policy with the digest {digest}.")
     typer.echo(kept.text, nl=False)
@@ -96,7 +105,7 @@ async def _migrate(settings: Settings) -> Schema:
     return found
 
 
-@app.command("verify")
+@app.command("verify", cls=MisusedCommand)
 def verify_ledger(
     bundle: Annotated[
         Path | None, typer.Argument(help="A bundle's folder.", show_default="the database")
@@ -105,12 +114,15 @@ def verify_ledger(
         list[str] | None,
         typer.Option(
             help="The log's public key, NAME+ID+BASE64; may be repeated.",
-            show_default="for the database, those of its key file",
+            show_default="for the database, those that the settings name",
         ),
     ] = None,
     previous: Annotated[
         list[Path] | None,
         typer.Option(help="A checkpoint that was kept, or a folder of them; may be repeated."),
+    ] = None,
+    anchored: Annotated[
+        list[Path] | None, typer.Option(help="The same, for what you fetched from an anchor.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
@@ -120,25 +132,23 @@ def verify_ledger(
     missing, and 3 where it cannot be checked so (docs/verify.md).
     """
     try:
-        kept = [note for each in previous or () for note in verify.kept_notes(each)]
+        given = [*(previous or ()), *(anchored or ())]
+        kept = [note for each in given for note in verify.kept_notes(each)]
         if bundle is not None:
-            found = verify.verify_bundle(bundle, _keys(key), kept)
-            lines, content = [], {}
+            found, lines = verify.verify_bundle(bundle, _keys(key), kept), []
         else:
-            keys = verify.keys_of(key) if key else _own_keys()
-            checked = with_ledger(
+            keys = verify.keys_of(key or [each.vkey for each in held_keys(load_settings())])
+            checked = reading_ledger(
                 lambda database: database.read(
                     lambda connection: verify_database(connection, keys, kept, _open_rows)
                 )
             )
-            found, lines = checked.result, _of_database(checked, signed=bool(keys))
-            content = {"opened": checked.opened, "sealed": checked.sealed}
-    except (verify.Misuse, InwitError) as error:
+            found, lines = checked.result, _of_database(checked)
+    except (verify.Misuse, InwitError, OSError) as error:
         typer.echo(f"inwit: {error}", err=True)
         raise SystemExit(verify.MISUSE) from error
-    told = verify.as_json(found)
-    told["content"] |= content
-    typer.echo(json.dumps(told, indent=1) if as_json else "\n".join([*verify.words(found), *lines]))
+    told = json.dumps(verify.as_json(found), indent=1)
+    typer.echo(told if as_json else "\n".join([*verify.words(found), *lines]))
     raise SystemExit(found.code)
 
 
@@ -146,12 +156,6 @@ def _keys(texts: list[str] | None) -> list[verify.Key]:
     if not texts:
         raise verify.Misuse("give the log's public key: --key NAME+ID+BASE64")
     return verify.keys_of(texts)
-
-
-def _own_keys() -> list[verify.Key]:
-    """The keys that this gateway signs with, where it has any."""
-    file = ledger_key_file(load_settings())
-    return verify.keys_of(each.vkey for each in read_keys(file)) if file.exists() else []
 
 
 def _open_rows(
@@ -163,17 +167,10 @@ def _open_rows(
         return None
 
 
-def _of_database(found: Verification, *, signed: bool) -> list[str]:
+def _of_database(found: Verification) -> list[str]:
     """What only a look at a database can say."""
-    lines = [
-        "",
-        f"{found.entries} entries, {found.result.tampered.count} breaks, head {found.head}",
-        f"Content: {found.opened} pieces are what was committed to; {found.sealed} are sealed by "
-        "keys that are not here.",
-    ]
-    if not signed:
-        lines.append("No key was given and there is no key file: signatures were not looked at.")
-    return lines
+    breaks = found.result.tampered.count
+    return ["", f"{found.entries} entries, {breaks} breaks, head {found.head}"]
 
 
 @app.command("bundle")
@@ -184,21 +181,23 @@ def write_ledger_bundle(
     ] = False,
 ) -> None:
     """Write a folder by which a stranger checks the ledger, offline, with the verifier in it."""
-    now = datetime.now(UTC)
-
-    async def work(database: Database) -> Written:
-        rows = opened.open_rows if with_content else None
-        written = await database.read(lambda db: write_bundle(db, out, now, rows))
-
-        def note(connection: sa.Connection) -> None:
-            transaction = Transaction(connection)
-            note_bundle(transaction, written, "operator")
-            transaction.flush()
-
-        await database.write(note)
-        return written
-
-    written = with_ledger(work)
+    now, rows = datetime.now(UTC), opened.open_rows if with_content else None
+    written = reading_ledger(
+        lambda database: database.read(lambda db: write_bundle(db, out, now, rows))
+    )
+    try:
+        noting_in_ledger(lambda database: database.write(partial(_note, written)))
+    except InwitError as error:
+        if written.openings:  # content does not leave unless that is recorded
+            shutil.rmtree(out, ignore_errors=True)
+            raise
+        typer.echo(f"inwit: that it was taken out is not recorded: {error}", err=True)
     typer.echo(f"{out}: {written.size} entries, {written.checkpoint} of them under a checkpoint.")
     if with_content:
         typer.echo(f"{written.openings} pieces of content; {written.shut} did not open.")
+
+
+def _note(written: Written, connection: sa.Connection) -> None:
+    transaction = Transaction(connection)
+    note_bundle(transaction, written, "operator")
+    transaction.flush()

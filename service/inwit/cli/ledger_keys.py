@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from inwit.checkpointing import ledger_key_file
+from inwit.checkpointing import held_keys, ledger_key_file
 from inwit.config import load_settings
 from inwit.errors import SetupError
 from inwit.ledger.notes import NoteError, SigningKey, first_key, new_key, read_keys, write_keys
@@ -32,14 +32,14 @@ def new_signing_key(
     """Add a key to the file, which is made where it is not there, and print its public part.
 
     Where there are keys already this begins a rotation: gateways that are started again sign with
-    all of them (docs/ledger.md).
+    all of them (docs/ledger.md). Where INWIT_LEDGER_KEY has the keys there is no file: --print.
     """
     if printed:
         key = _key(name)
         typer.echo(key.vkey, err=True)
         typer.echo(key.line())
         return
-    place = _place(file)
+    place = _place(file, writes=True)
     there = read_keys(place) if place.exists() else ()
     if there and name not in (None, there[0].name):
         raise typer.BadParameter(f"the keys in {place} are for {there[0].name}")
@@ -58,7 +58,8 @@ def new_signing_key(
 @app.command("show")
 def show_signing_keys(file: _File = None) -> None:
     """Print the public keys, the newest last: what a verifier is given."""
-    for key in read_keys(_place(file)):
+    held = held_keys(load_settings()) if file is None else ()
+    for key in held or read_keys(_place(file)):
         typer.echo(key.vkey)
 
 
@@ -68,7 +69,7 @@ def drop_signing_key(
     file: _File = None,
 ) -> None:
     """Take a key off the file: the end of a rotation, or a key that others may have."""
-    place = _place(file)
+    place = _place(file, writes=True)
     keys = read_keys(place)
     left = [each for each in keys if not _is(each, key)]
     if len(left) != len(keys) - 1:
@@ -90,5 +91,16 @@ def _is(key: SigningKey, named: str) -> bool:
     return named in (key.vkey, key.id)
 
 
-def _place(file: Path | None) -> Path:
-    return file or ledger_key_file(load_settings())
+def _place(file: Path | None, *, writes: bool = False) -> Path:
+    """The file that is meant; none is written where gateways do not read it."""
+    if file is not None:
+        return file
+    settings = load_settings()
+    if writes and settings.ledger_key is not None:
+        name = held_keys(settings)[0].name
+        raise SetupError(
+            "INWIT_LEDGER_KEY has the keys here, and no file is read: nothing was written. "
+            f"`inwit ledger key new --print --name {name}` prints another one for it; "
+            "change what it is set from, or name a file with --file."
+        )
+    return ledger_key_file(settings)

@@ -13,16 +13,24 @@ from rich.text import Text
 
 from inwit.ledger.entry_words import title, told, who
 from inwit.ledger.read import Story
+from inwit.ledger.story import Proven, Standing
+
+_STANDINGS = {
+    Standing.HOLDS: "",
+    Standing.WAITS: "  not under a checkpoint yet",
+    Standing.BROKEN: "  DOES NOT HOLD: run `inwit ledger verify`",
+}
+_UNFIT = "what is stored is not what the entry committed to, and is not shown"
 
 
-def print_story(stories: Sequence[Story], covered: int, *, content: bool) -> None:
-    """Print it: each entry, what it says, and its content where that is wanted.
-
-    `covered` is the size of the newest checkpoint.
-    """
+def print_story(stories: Sequence[Story], proven: Proven, *, content: bool) -> None:
+    """Print it: each entry, whether it holds, what it says, its content where that is wanted."""
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     for story in stories:
-        console.print(_head(story, covered))
+        console.print(_head(story, standing_of(story, proven)))
+        if story.changed:
+            console.print("    It is not as it was written. What it says now is not shown.")
+            continue
         for name, value in told(story.facts):
             console.print(Text(f"    {seen(name)}: {seen(value)}"))
         if story.contents and not content:
@@ -31,18 +39,37 @@ def print_story(stories: Sequence[Story], covered: int, *, content: bool) -> Non
             text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             console.print(Text(f"    {seen(kind)}:", "dim"))
             console.print(Text(indent(seen(text, lines=True), "      ")))
+        for kind in story.unfit:
+            console.print(Text(f"    {seen(kind)}: {_UNFIT}", "bold"))
+    console.print(Text(_under(proven)))
 
 
-def _head(story: Story, covered: int) -> Text:
+def standing_of(story: Story, proven: Proven) -> Standing:
+    """Whether the entry is in the log as it was signed."""
+    sequence = story.facts.get("sequence")
+    if story.changed or not isinstance(sequence, int):
+        return Standing.BROKEN
+    return proven.standings.get(sequence, Standing.BROKEN)
+
+
+def _under(proven: Proven) -> str:
+    if proven.signed is None:
+        return "There is no checkpoint: nothing vouches for these entries."
+    by = "signed by a key of the log" if proven.signed else "not signed by a key of the log"
+    more = "" if proven.signed else " Run `inwit ledger verify`."
+    return f"The newest checkpoint, of {proven.size} entries, is {by}.{more}"
+
+
+def _head(story: Story, standing: Standing) -> Text:
     facts = story.facts
     sequence, time = facts.get("sequence"), str(facts.get("time"))
     when = time.partition(".")[0].partition("+")[0].replace("T", " ")
-    under = isinstance(sequence, int) and sequence <= covered
     return Text.assemble(
         (f"{seen(str(sequence))}  {seen(when)}  ", "dim"),
         (seen(title(facts)), "bold"),
         f"  by {seen(who(facts))}",
-        (f"  {story.hash[:16]}{'' if under else '  not under a checkpoint yet'}", "dim"),
+        (f"  {seen(story.hash[:16])}", "dim"),
+        (_STANDINGS[standing], "dim" if standing is Standing.WAITS else "bold"),
     )
 
 

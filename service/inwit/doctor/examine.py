@@ -7,7 +7,7 @@ from inwit.config import Settings
 from inwit.doctor.finding import Finding, wrong
 from inwit.doctor.judges import classifiers_of, model_and_calibrations, policies_of
 from inwit.doctor.stores import data_folder, ledger_of, redis_of
-from inwit.doctor.surroundings import collector, ports_of, secret_files
+from inwit.doctor.surroundings import collector, drain_of, ports_of, secret_files
 
 Check = Callable[[Settings], Awaitable[list[Finding]]]
 
@@ -18,6 +18,7 @@ CHECKS: Mapping[str, Check] = {
     "policies": policies_of,
     "model": model_and_calibrations,
     "classifiers": classifiers_of,
+    "drain": drain_of,
     "ports": ports_of,
     "secrets": secret_files,
     "collector": collector,

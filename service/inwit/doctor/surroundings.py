@@ -1,4 +1,4 @@
-"""Ports, files with secrets in them, and the collector of telemetry."""
+"""The time for a shutdown, ports, files with secrets in them, and the collector of telemetry."""
 
 import asyncio
 import os
@@ -17,6 +17,18 @@ from inwit.ports import bound
 
 _CONNECT_S = 3.0
 _OTLP_PORT = 4317
+
+
+async def drain_of(settings: Settings) -> list[Finding]:
+    """Whether the slowest request that is open at a shutdown has the time to end well."""
+    name, longest_s = "drain", (settings.deadline_ms + settings.record_ms) / 1000
+    if settings.shutdown_s >= longest_s:
+        return [ok(name, f"A shutdown waits {settings.shutdown_s} s for what is open.")]
+    words = (
+        f"A request may take {longest_s:g} s (INWIT_DEADLINE_MS and INWIT_RECORD_MS), and a "
+        f"shutdown cuts it after {settings.shutdown_s} s."
+    )
+    return [warning(name, words, "Raise INWIT_SHUTDOWN_S, or lower INWIT_DEADLINE_MS.")]
 
 
 async def ports_of(settings: Settings) -> list[Finding]:
@@ -68,7 +80,7 @@ def _is_open(file: Path) -> bool:
 
 
 async def collector(_settings: Settings) -> list[Finding]:
-    """Whether the collector of spans and metrics can be connected to, where one is named."""
+    """Whether the collector of telemetry can be connected to, where one is named."""
     name, address = "collector", os.environ.get(ENDPOINT, "")
     if not address:
         return [ok(name, f"None is named ({ENDPOINT}).")]
@@ -78,7 +90,10 @@ async def collector(_settings: Settings) -> list[Finding]:
         async with asyncio.timeout(_CONNECT_S):
             _reader, writer = await asyncio.open_connection(host, port)
     except (OSError, ValueError):  # a timeout too
-        words = "The collector cannot be reached: spans and metrics are dropped, and counted."
+        words = (
+            "The collector cannot be reached: spans and log events are dropped, and counted; "
+            "GenAI metrics come late."
+        )
         return [warning(name, words, f"See that it runs, and {ENDPOINT}.")]
     writer.close()
     return [ok(name, "It takes connections.")]

@@ -12,7 +12,8 @@ import structlog
 from inwit.decisions import FailedRecord, Origin
 from inwit.errors import Conflict, InwitError
 from inwit.ledger.database import Database
-from inwit.ledger.store import ENDS, LedgerStore
+from inwit.ledger.ends import ENDS
+from inwit.ledger.store import LedgerStore
 from inwit.ledger.stored import origin_of
 from inwit.ledger.tables import ENTRIES
 from inwit.tasks import beside

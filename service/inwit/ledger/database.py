@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 import structlog
@@ -24,7 +24,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from inwit.errors import LedgerError, SetupError
 from inwit.ledger import schema
 from inwit.ledger.content_keys import KeyMissing, NoKeys
+from inwit.ledger.reading import read_only, refuse_writing
 from inwit.ledger.schema import Schema
+from inwit.ledger.scrubbing import empty_write_ahead_file
 from inwit.ledger.turns import Turns
 from inwit.ledger.vault import OPTION, Shut, Vault
 
@@ -35,6 +37,7 @@ log = structlog.get_logger()
 _READERS = 4
 _TIMEOUT_S = 10
 _CLOSE_S = 15.0
+_BUSY_MS = 5_000
 
 
 def sqlite_file(data_dir: Path) -> Path:
@@ -52,7 +55,8 @@ class Database:
 
     Nothing waits longer for the database than `timeout_s` seconds. Content is sealed where there
     is a `vault`, which every connection has with it. Where its keys are not those of this database
-    it is not opened; without `needs_keys` it is, and all but content can be read.
+    it is not opened; without `needs_keys` it is, and all but content can be read. With `reads_only`
+    the database itself refuses every write; open it without migrating.
     """
 
     def __init__(
@@ -62,19 +66,23 @@ class Database:
         timeout_s: int = _TIMEOUT_S,
         vault: Vault | None = None,
         needs_keys: bool = True,
+        reads_only: bool = False,
     ) -> None:
         self.vault = vault
         self._needs_keys = needs_keys
-        self._engine = _engine(url, timeout_s, vault)
+        self._reads_only = reads_only
+        self._engine = _engine(url, timeout_s, vault, reads_only=reads_only)
         self._turns = Turns(timeout_s)
         self._writing = self._engine.execution_options(inwit_writes=True)
         if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _set_up_sqlite)
+            event.listen(self._engine, "connect", partial(_set_up_sqlite, reads_only))
             event.listen(self._engine, "begin", _begin_sqlite)
         else:
             event.listen(
                 self._engine, "connect", partial(_set_up_postgresql, timeout_s, self._turns.wait_s)
             )
+            if reads_only:
+                event.listen(self._engine, "connect", refuse_writing)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-write")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="ledger-read")
 
@@ -115,7 +123,7 @@ class Database:
         try:
             await self.read(vault.check)
         except Shut:  # nothing is sealed here yet
-            if self.vault is not None:
+            if self.vault is not None and not self._reads_only:
                 await self.write(vault.prepare)
                 await self.read(vault.check)
         except KeyMissing:
@@ -140,26 +148,23 @@ class Database:
         """
         return await self._run(self._readers, self._read, work)
 
-    async def scrub(self) -> bool:
+    async def scrub(self) -> bool | None:
         """Have nothing left of deleted rows in the files of SQLite; False where others read on.
 
         What is deleted is overwritten in the database itself; here its write-ahead file is emptied.
-        On PostgreSQL that is VACUUM's work, and this does nothing.
+        On PostgreSQL that is VACUUM's work: None. Nobody waits long for it: see `Scrubbing`.
 
         Raises:
             LedgerError: the database failed.
         """
+        if self._engine.dialect.name != "sqlite":
+            return None
         return await self._run(self._writer, self._scrub)
 
     def _scrub(self) -> bool:
-        if self._engine.dialect.name != "sqlite":
-            return True
         raw = self._engine.raw_connection()
         try:
-            cursor = raw.cursor()
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            busy, *_ = cursor.fetchone() or (1,)
-            return not busy
+            return empty_write_ahead_file(cast("sqlite3.Connection", raw), _BUSY_MS)
         finally:
             raw.close()
 
@@ -181,7 +186,7 @@ class Database:
     ) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(threads, run, *work)
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             log.error("database_failed", error=type(error.__cause__ or error).__name__)
             detail = "The ledger's database does not answer as it should."
             raise LedgerError(detail, retry_after=5) from error
@@ -214,8 +219,8 @@ def reason_of(error: BaseException) -> str:
     return str(cause.__cause__ or cause).splitlines()[0]
 
 
-def _engine(url: str, timeout_s: int, vault: Vault | None) -> sa.Engine:
-    parsed = _parse(url)
+def _engine(url: str, timeout_s: int, vault: Vault | None, *, reads_only: bool) -> sa.Engine:
+    parsed = read_only(_parse(url)) if reads_only else _parse(url)
     options: dict[str, Any] = {}
     remote = parsed.get_backend_name() == "postgresql"
     if remote:
@@ -289,15 +294,16 @@ _SSL_MODES: dict[str, ssl.VerifyMode | None] = {
 
 # `secure_delete` overwrites what is deleted, on all connections: a draft that was written anew
 # long before its writer is forgotten must be gone then, too.
-_PRAGMAS = ("busy_timeout=5000", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+_PRAGMAS = (f"busy_timeout={_BUSY_MS}", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
 
 
-def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+def _set_up_sqlite(reads_only: bool, connection: sqlite3.Connection, _record: Any) -> None:
     # SQLAlchemy begins transactions below; the driver must not begin any of its own.
     connection.isolation_level = None
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
-    _write_ahead(connection)
+    if not reads_only:
+        _write_ahead(connection)
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

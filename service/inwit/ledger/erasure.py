@@ -4,6 +4,7 @@ What goes: the keys (so that old pages and backups open no more), the content it
 reviewers, and addresses of callbacks. What stays: the entries, and one more that says `erased`.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from inwit.ledger.vault import end_user_in, vault_of
 
 _PAGE = 500
 _TRIES = 3
+_PAUSE_S = 0.1
 
 Writes = Callable[[Callable[[Transaction], Forgotten]], Awaitable[Forgotten]]
 
@@ -42,10 +44,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What went, or would go. `scrubbed` says that nothing is left in the files of SQLite."""
+    """What went, or would go.
+
+    `scrubbed` says whether nothing of it is left in the files of SQLite, keys and all; None where
+    nobody looked: on PostgreSQL, and where nothing was changed.
+    """
 
     found: Forgotten
-    scrubbed: bool = True
+    scrubbed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +72,17 @@ async def erase(database: Database, writes: Writes, wanted: Wanted) -> Erased:
     found = await writes(lambda transaction: _erase(transaction, wanted, old))
     if database.vault is not None:
         database.vault.forget()
+    return Erased(found, await _scrubbed(database))
+
+
+async def _scrubbed(database: Database) -> bool | None:
+    """Short readers pass; for long ones nobody is kept waiting, and a gateway tries on."""
     for _ in range(_TRIES):
-        if await database.scrub():
-            return Erased(found)
-    return Erased(found, scrubbed=False)
+        done = await database.scrub()
+        if done is not False:
+            return done
+        await asyncio.sleep(_PAUSE_S)
+    return False
 
 
 async def would_erase(database: Database, wanted: Wanted) -> Erased:

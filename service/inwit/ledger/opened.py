@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from inwit.ledger import verify
 from inwit.ledger.chain import commitment, leaf_hash
 from inwit.ledger.sealing import names_of, vault_for
 from inwit.ledger.tables import CONTENTS, ENTRIES
@@ -32,7 +33,10 @@ def facts_of(row: sa.Row[Any]) -> dict[str, Any]:
         raise Pruned
     if not isinstance(row.body, bytes) or leaf_hash(row.body) != row.hash:
         raise Changed
-    return json.loads(row.body)
+    facts = verify.facts_of(row.body)
+    if facts is None:  # whoever changed the bytes has made a hash for them
+        raise Changed
+    return facts
 
 
 def facts_at(connection: sa.Connection, sequence: int) -> dict[str, Any]:

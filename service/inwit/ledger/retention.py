@@ -51,10 +51,11 @@ class ContentRule:
 
 @dataclass
 class Kept:
-    """What one look came to: responses whose content went, entries pruned."""
+    """What one look came to: responses whose content went, entries pruned; see `Erased`."""
 
     responses: int = 0
     entries: int = 0
+    scrubbed: bool | None = field(default=None, compare=False)
 
 
 @dataclass
@@ -111,7 +112,7 @@ class Retention:
         for rule in entry_rules(self._entries, now):
             kept.entries += await self._prune(rule)
         if (kept.responses or kept.entries) and not self._dry_run:
-            await self._database.scrub()
+            kept.scrubbed = await self._database.scrub()  # or `Scrubbing` does it, later
         return kept
 
     async def _forever(self) -> None:

@@ -72,6 +72,14 @@ class _Growth:
         return {"size": self.tree.size, "root": self.tree.root()}
 
 
+@dataclass(frozen=True, slots=True)
+class _State:
+    """When the newest checkpoint was signed, and since when the oldest entry waits for one."""
+
+    signed: datetime | None = None
+    waits: datetime | None = None
+
+
 class Sequencer:
     """One for each gateway. `told` gets every checkpoint that is newer than the last one."""
 
@@ -87,6 +95,7 @@ class Sequencer:
         self._every_s = every_s
         self._told = told
         self._tree = Tree()
+        self._state = _State()
         self.newest: Signed | None = None
 
     @asynccontextmanager
@@ -115,7 +124,6 @@ class Sequencer:
         if found is not None and found != self.newest:
             self.newest = found
             self._told(found)
-        await self._measure()
         return self.newest
 
     async def _forever(self) -> None:
@@ -130,6 +138,7 @@ class Sequencer:
             cause = Cause.CHANGED if isinstance(error, Forked) else Cause.FAILED
             telemetry.CHECKPOINT_FAILURES.labels(cause.value).inc()
             log.error("checkpoint_failed", error=type(error).__name__, why=_words(error))
+        await self._measure()
 
     async def _sign(self, keys: Sequence[SigningKey], newest: Signed | None) -> None:
         if newest is None or _signers(newest) != {key.id for key in keys}:
@@ -146,12 +155,29 @@ class Sequencer:
                 return  # entries that came meanwhile are for the next look
 
     async def _measure(self) -> None:
-        size = self.newest.size if self.newest else 0
-        waits = await self._database.read(lambda db: _time_of(db, size + 1))
-        now = datetime.now(UTC)
-        telemetry.UNSIGNED.set(max(0.0, (now - waits).total_seconds()) if waits else 0.0)
-        if self.newest is not None:
-            telemetry.CHECKPOINT_AGE.set(max(0.0, (now - self.newest.time).total_seconds()))
+        """Tell the ages, after a look that failed above all: where even they cannot be read, what
+        was known last grows older.
+        """
+        try:
+            self._state = await self._database.read(lambda db: _state(db, self.newest))
+        except Exception as error:  # noqa: BLE001  # it is only measured
+            log.warning("checkpoints_not_measured", error=type(error).__name__)
+        telemetry.UNSIGNED.set(_age_s(self._state.waits) or 0.0)
+        if (age_s := _age_s(self._state.signed)) is not None:
+            telemetry.CHECKPOINT_AGE.set(age_s)
+
+
+def _state(connection: sa.Connection, known: Signed | None) -> _State:
+    """By the newest checkpoint, whoever signed it."""
+    both = [each for each in (known, proofs.newest(connection)) if each is not None]
+    last = max(both, key=lambda each: each.size, default=None)
+    if last is None:
+        return _State(waits=_time_of(connection, 1))
+    return _State(last.time, _time_of(connection, last.size + 1))
+
+
+def _age_s(since: datetime | None) -> float | None:
+    return None if since is None else max(0.0, (datetime.now(UTC) - since).total_seconds())
 
 
 def _words(error: Exception) -> str | None:

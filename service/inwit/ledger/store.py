@@ -14,12 +14,13 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanContext, SpanKind
 
 from inwit import telemetry
-from inwit.decisions import AnyRecord, CutRecord, FailedRecord, Receipt, Record
-from inwit.errors import Conflict, InwitError, LedgerError
+from inwit.cases import ActRecord
+from inwit.decisions import AnyRecord, Receipt, Record
+from inwit.errors import InwitError, LedgerError
 from inwit.ledger import escalations, idempotency
 from inwit.ledger.database import Database
+from inwit.ledger.ends import Ends
 from inwit.ledger.idempotency import Wanted
-from inwit.ledger.tables import ENTRIES
 from inwit.ledger.transaction import Entry, Transaction, encoded
 from inwit.tasks import beside
 from inwit.tracing import TRACER
@@ -32,9 +33,6 @@ T = TypeVar("T")
 _BATCH = 256
 _LONGEST_QUEUE = 4096
 _DRAIN_S = 10.0
-
-# The types of the entries of which each request that was accepted gets one.
-ENDS = ("decision", "check", "cut", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +206,11 @@ def _tell(pending: _Pending, result: Any) -> None:
 def _write(connection: sa.Connection, batch: Sequence[_Work]) -> list[Any]:
     """Do all of it in order. An InwitError among the results is that one's own, and no other's."""
     transaction = Transaction(connection)
+    ends = Ends(connection, _records(batch))
     results: list[Any] = []
     for work in batch:
         try:
-            results.append(_do(transaction, work))
+            results.append(_do(transaction, ends, work))
         except InwitError as error:
             results.append(error)
     transaction.flush()
@@ -221,7 +220,13 @@ def _write(connection: sa.Connection, batch: Sequence[_Work]) -> list[Any]:
     return results
 
 
-def _do(transaction: Transaction, work: _Work) -> Any:
+def _records(batch: Sequence[_Work]) -> Generator[AnyRecord]:
+    for work in batch:
+        if isinstance(work, Entry) and not isinstance(work.record, ActRecord):
+            yield work.record
+
+
+def _do(transaction: Transaction, ends: Ends, work: _Work) -> Any:
     match work:
         case Wanted():
             return idempotency.take(transaction.connection, work, transaction.now)
@@ -230,33 +235,18 @@ def _do(transaction: Transaction, work: _Work) -> Any:
         case _Steps(run):
             return transaction.undoing(run)
         case Entry():
-            return _append(transaction, work)
+            return _append(transaction, ends, work)
 
 
-def _append(transaction: Transaction, entry: Entry) -> Receipt:
+def _append(transaction: Transaction, ends: Ends, entry: Entry) -> Receipt:
     record = entry.record
-    if isinstance(record, CutRecord | FailedRecord):
-        _check_open(transaction, record)
-    if not isinstance(record, Record):
+    if isinstance(record, ActRecord):
         return transaction.link(entry)
-    if record.claim is not None:
+    ends.check(record)
+    if isinstance(record, Record) and record.claim is not None:
         idempotency.complete(transaction.connection, record.claim, record.origin.response_id)
     receipt = transaction.link(entry)
-    if record.hold is not None:
+    ends.add(record, entry.facts["type"])
+    if isinstance(record, Record) and record.hold is not None:
         escalations.open_case(transaction, record, record.hold, receipt.sequence)
     return receipt
-
-
-def _check_open(transaction: Transaction, record: CutRecord | FailedRecord) -> None:
-    """A request ends once, and only where it was accepted.
-
-    Its decision may be durable though its caller was not told in time, and its acceptance may not
-    be where the caller went at once.
-    """
-    transaction.flush()
-    own = ENTRIES.c.response_id == record.origin.response_id
-    query = sa.select(ENTRIES.c.type).where(own, ENTRIES.c.type.in_(("accepted", *ENDS)))
-    found = set(transaction.connection.execute(query).scalars())
-    # Of a stream that is cut something had left, so that it was accepted for sure.
-    if found - {"accepted"} or (isinstance(record, FailedRecord) and not found):
-        raise Conflict("This request is not open.", retry_after=0)

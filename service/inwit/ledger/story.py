@@ -22,7 +22,7 @@ from inwit.ledger.opened import Changed, Pruned, facts_of
 from inwit.ledger.proofs import Signed
 from inwit.ledger.sealing import Fate, fate_of
 from inwit.ledger.tables import CONTENTS, ENTRIES, ESCALATIONS
-from inwit.ledger.verify import included
+from inwit.ledger.verify import included, moment, object_of
 
 _ENTRY, _CASE = ENTRIES.c, ESCALATIONS.c
 _NAMES_POLICY = ("accepted", "decision", "check", "cut", "failed")
@@ -85,6 +85,15 @@ class ResponseStory:
 
 
 @dataclass(frozen=True, slots=True)
+class Proven:
+    """How entries stand, by sequence; `signed` is None where there is no checkpoint."""
+
+    standings: Mapping[int, Standing]
+    size: int
+    signed: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Whole:
     """What the entries of a response, and the row of its case, say of where it belongs."""
 
@@ -142,6 +151,19 @@ def story_of(
         keys=keys,
         signed=checkpoint is not None and any(_signed(key, checkpoint.note) for key in keys),
     )
+
+
+def proven(connection: sa.Connection, response: str, vkeys: Sequence[str] = ()) -> Proven:
+    """How the entries about a response stand; who signed, by these keys, or by those it names."""
+    rows = connection.execute(sa.select(ENTRIES).where(_ENTRY.response_id == response)).all()
+    checkpoint = proofs.newest(connection)
+    told = _told(connection, rows, checkpoint, None)
+    signed = None
+    if checkpoint is not None:
+        keys = vkeys or _keys(connection, checkpoint)
+        signed = any(_signed(key, checkpoint.note) for key in keys)
+    standings = {each.sequence: each.standing for each in told}
+    return Proven(standings, _said(checkpoint)[0], signed)
 
 
 def _whole(connection: sa.Connection, response: str) -> _Whole | None:
@@ -210,7 +232,7 @@ def _told(
             holds = proof is not None and included(leaf, row.sequence - 1, size, proof, root)
             standing = Standing.HOLDS if holds else Standing.BROKEN
         body = row.body if isinstance(row.body, bytes) else str(row.body).encode()
-        time = datetime.fromisoformat(facts["time"]) if facts else aware(row.time)
+        time = moment((facts or {}).get("time")) or aware(row.time)
         contents = _contents(facts, kept.get(row.sequence, set()), fate)
         found.append(Told(row.sequence, time, row.hash, body, facts, proof, standing, contents))
     return tuple(found)
@@ -259,7 +281,7 @@ def _contents(
     facts: Mapping[str, Any] | None, kept: set[str], fate: Fate | None
 ) -> dict[str, list[str]]:
     gone = fate.value if fate else GONE
-    committed: Mapping[str, Any] = (facts or {}).get("commitments") or {}
+    committed = object_of((facts or {}).get("commitments"))
     found: dict[str, list[str]] = {}
     for kind in committed:
         found.setdefault(KEPT if kind in kept else gone, []).append(kind)

@@ -74,14 +74,18 @@ class Transaction:
         self._rows.append((table, row))
 
     def undoing(self, steps: Callable[["Transaction"], T]) -> T:
-        """Run `steps`; what they wrote is undone where they raise."""
-        head, rows = self._head, len(self._rows)
+        """Run `steps`; what they wrote is undone where they raise, and nothing else is.
+
+        What waits is inserted before: `steps` may flush, and that must not be undone with them.
+        """
+        self.flush()
+        head = self._head
         try:
             with self.connection.begin_nested():
                 return steps(self)
         except BaseException:
             self._head = head
-            del self._rows[rows:]
+            self._rows.clear()
             raise
 
     def flush(self) -> None:

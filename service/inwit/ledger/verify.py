@@ -45,6 +45,7 @@ _LONGEST_BODY = 65_535
 _LONGEST_LINE = 64 << 20
 _SHOWN = 20
 _OPEN = 10  # responses without an outcome that a person is shown
+_PRUNINGS = 200  # entries about pruning, likewise
 _GRACE_S = 60.0  # in which an entry may wait for its checkpoint
 _MOST_KEYS = 1_000
 _SIGNATURES = 20_000  # are looked at one by one; of more, so many spread over all
@@ -511,6 +512,17 @@ class Event(NamedTuple):
     schema: int
 
 
+class Pruning(NamedTuple):
+    """An entry that says which others were pruned; -1 where it does not say it."""
+
+    sequence: int
+    entries: int
+    first: int
+    last: int
+    time: str
+    rule: str
+
+
 class Part:
     """Up to 65,536 entries in a row, of which the first has the index `first`.
 
@@ -535,7 +547,9 @@ class Part:
         self.events: list[Event] = []
         self.named: list[Named] = []
         self.pruned = array("q")  # first and last sequence of each run of hashes
-        self.prunings: list[tuple[int, int, int, int]] = []  # sequence, count, first, last
+        self.prunings: list[Pruning] = []
+        self.accepted = array("Q")  # of each response that is accepted here, 64 bits of a hash
+        self.accepted_at = array("q")  # and the sequence at which it is
         self.erasures = self.erased_responses = self.commitments = self.old = 0
         self.first_new = 0  # the first entry of schema 5
         self.old_held: list[str] = []
@@ -600,7 +614,8 @@ class Part:
         elif kind == "pruned":
             said = object_of(facts.get("facts"))
             count, first, last = (_whole(said.get(each)) for each in ("count", "first", "last"))
-            self.prunings.append((sequence, count, first, last))
+            rule = _text(said.get("rule"))[:80]
+            self.prunings.append(Pruning(sequence, count, first, last, self.time, rule))
         elif kind == "erased":
             self.erasures += 1
             self.erased_responses += max(0, _whole(object_of(facts.get("facts")).get("responses")))
@@ -612,6 +627,8 @@ class Part:
             self.gaps.add(sequence, f"response {shown(response)} is accepted for a second time")
         elif response:
             self.open[response] = Open(sequence, self.time, held=False)
+            self.accepted.append(int.from_bytes(_sha256(response.encode()).digest()[:8], "big"))
+            self.accepted_at.append(sequence)
 
     def _end(self, sequence: int, facts: dict[str, Any], kind: str, schema: int) -> None:
         response = self._response(sequence, facts)
@@ -699,14 +716,15 @@ class Log:
     def __init__(self) -> None:
         self.size = self._full = 0
         self.broken = False
-        self.head = GENESIS
+        self.head: str = GENESIS
         self._peaks: list[bytes] = []
         self.tampered, self.gaps = Places(), Places()
         self.open: dict[str, Open] = {}
         self._old_held: set[str] = set()
         self.named: list[Named] = []
         self.pruned = array("q")
-        self._prunings: list[tuple[int, int, int, int]] = []
+        self.prunings: list[Pruning] = []
+        self._accepted: list[tuple[array[int], array[int]]] = []  # of each part, in order
         self.erasures = self.erased_responses = self.commitments = self.old = self.unknown = 0
         self.first_new = 0
         self.outcomes: Counter[str] = Counter()
@@ -727,7 +745,15 @@ class Log:
         for name in ("erasures", "erased_responses", "commitments", "old"):
             setattr(self, name, getattr(self, name) + getattr(part, name))
         self.named += part.named[: max(0, _MOST_KEYS - len(self.named))]
-        self._prunings += part.prunings
+        self.prunings += part.prunings
+        order = sorted(range(len(part.accepted)), key=part.accepted.__getitem__)
+        both = part.accepted, part.accepted_at
+        self._accepted.append(
+            (
+                array("Q", map(both[0].__getitem__, order)),
+                array("q", map(both[1].__getitem__, order)),
+            )
+        )
         self.outcomes.update(part.outcomes)
         self.first_new = self.first_new or part.first_new
         self.time = part.time or self.time
@@ -753,8 +779,6 @@ class Log:
                 self.open[event.response] = found._replace(held=True)
             else:
                 del self.open[event.response]
-        for response in self.open.keys() & (part.ended.keys() | part.open.keys()):
-            self.gaps.add(None, f"response {shown(response)} is accepted for a second time")
         self.open.update(part.open)
 
     def _unfit(self, event: Event) -> None:
@@ -770,9 +794,23 @@ class Log:
         """How many entries have only their hash left."""
         return sum(self.pruned[1::2]) - sum(self.pruned[::2]) + len(self.pruned) // 2
 
-    def account_for_pruned(self) -> None:
+    def account(self) -> None:
+        """What only all parts together can tell."""
+        self._account_for_accepted()
+        self._account_for_pruned()
+
+    def _account_for_accepted(self) -> None:
+        """No response may be accepted in two parts, however far from each other."""
+        before = (-1, 0)
+        for each in merge(*(zip(*both) for both in self._accepted)):
+            if each[0] == before[0]:
+                words = f"its response is accepted for a second time: entry {before[1]} did it"
+                self.gaps.add(each[1], words)
+            before = each
+
+    def _account_for_pruned(self) -> None:
         """Each hash without an entry must be named by a later entry that says it was pruned."""
-        spans = [each for each in self._prunings if each[1] > 0 and each[2] <= each[3] < each[0]]
+        spans = [each for each in self.prunings if each[1] > 0 and each[2] <= each[3] < each[0]]
         spans = sorted(spans, key=lambda each: (each[2], -each[3]))
         at, end = 0, 0
         for first, last in zip(self.pruned[::2], self.pruned[1::2]):
@@ -966,8 +1004,11 @@ class Result:
         self.tampered, self.gaps = Places(), Places()
         self.newest: Checkpoint | None = None
         self.checkpoints = self.signatures = 0
+        self.keys: list[Key] | None = None  # None: nobody asks who signed, or whether it is
         self.anchors: list[Anchor] = []
-        self.openings: int | None = None
+        self.openings: int | None = None  # None: there is no content here
+        self.sealed = 0  # pieces of content by keys that are not here
+        self.gone: dict[str, int] | None = None  # missing pieces, by why: None is not known
         self.until: datetime | None = None  # ages are told as of then
 
     @property
@@ -985,9 +1026,8 @@ class Result:
 
     @property
     def outside(self) -> int:
-        """The size up to which something outside vouches for the entries."""
-        known = [each.size for each in self.anchors if each.known]
-        return max(known or [each.size for each in self.anchors] or [0])
+        """The size up to which something that the verifier was given vouches for the entries."""
+        return max([each.size for each in self.anchors if each.known] or [0])
 
 
 def verify_bundle(
@@ -999,6 +1039,7 @@ def verify_bundle(
         Misuse: it is no bundle.
     """
     bundle, result = Bundle(folder), Result()
+    result.keys = keys
     result.origin, result.newest = bundle.origin, bundle.newest
     claims = kept_ones(kept)
     result.anchors = bundle.anchored() + [Anchor(each.where, each.size, True) for each in claims]
@@ -1009,16 +1050,14 @@ def verify_bundle(
     except BrokenExecutor as error:
         raise Misuse("a process that read the entries was ended by the system") from error
     _check_openings(bundle, result)
-    result.log.account_for_pruned()
+    result.log.account()
     if result.log.size != bundle.size:
         words = f"{result.log.size} entries are here; the manifest says {bundle.size}"
         result.tampered.add(None, words)
     result.checkpoints = bundle.checkpoints
     result.tampered.extend(bundle.tampered)
     conclude(result, bundle.made)
-    if result.newest is None and result.log.size:
-        result.gaps.add(None, "there is no checkpoint, so nothing vouches for the entries")
-    if not result.anchors:
+    if not result.outside:
         result.gaps.add(None, "nothing outside this bundle vouches for it: give --previous")
     return result
 
@@ -1033,7 +1072,12 @@ def conclude(result: Result, until: datetime | None) -> None:
         if anchor.size > result.log.size:
             words = f"{anchor.words}: {anchor.size} entries; the log was rolled back or cut"
             result.tampered.add(None, words)
+    if result.keys is not None and not result.keys:
+        words = "no key of the log is here, so no signature was looked at: give --key"
+        result.gaps.add(None, words)
     if result.newest is None:
+        if result.keys is not None and result.log.size:
+            result.gaps.add(None, "there is no checkpoint, so nothing vouches for the entries")
         return
     beyond = result.log.size - result.newest.size
     if beyond > 0:
@@ -1173,7 +1217,7 @@ def judge(
 ) -> None:
     """Whether each checkpoint, the smallest first, is signed by a key that may."""
     named, origin = result.log.named, result.origin
-    if all(key.name != origin for key in keys):
+    if result.newest is not None and all(key.name != origin for key in keys):
         words = f"this is the log {shown(origin)}; the key is not of it"
         result.tampered.add(None, words)
     trust, best = Trust(keys, named), 0
@@ -1196,8 +1240,16 @@ def judge(
         if checkpoint.size >= best or not by & before:
             words = "it is not signed by a key that you gave, or by one that took its place"
             result.tampered.add(None, f"{checkpoint.where}: {words}")
+    _judge_kept(result, trust.keys | before, kept)
+
+
+def _judge_kept(result: Result, keys: set[Key], kept: list[Checkpoint]) -> None:
     for each in kept:
-        if not signers(each.note, trust.keys | before) or each.note.origin != origin:
+        by_log = bool(signers(each.note, keys))
+        if by_log and result.newest is None:
+            words = "it was signed, and there is no checkpoint here any more"
+            result.tampered.add(None, f"{each.where}: {words}")
+        elif not by_log or each.note.origin != result.origin:
             words = "it is not signed by a key of this log: one of the two is of another log"
             result.tampered.add(None, f"{each.where}: {words}")
 
@@ -1438,7 +1490,7 @@ def not_proven(result: Result) -> list[str]:
     if log.size <= outside:
         lines[2] = "that nothing was written after these entries;"
     if any(not each.known for each in result.anchors):
-        lines.append("that the anchors say what this bundle says of them: ask them.")
+        lines.append("that the anchors say what is said of them here: ask them.")
     return lines
 
 
@@ -1454,6 +1506,8 @@ def as_json(result: Result) -> dict[str, Any]:
         "checkpoint": {"size": newest.size, "root": newest.root.hex()} if newest else None,
         "checkpoints": result.checkpoints,
         "signatures": result.signatures,
+        "keys": [f"{key.name}+{key.id}" for key in result.keys or ()],
+        "not_checked": not_checked(result),
         "tampered": {"count": result.tampered.count, "first": result.tampered.lines()},
         "incomplete": {"count": result.gaps.count, "first": result.gaps.lines()},
         "outcomes": dict(log.outcomes),
@@ -1463,13 +1517,57 @@ def as_json(result: Result) -> dict[str, Any]:
         },
         "before_schema_5": log.old,
         "erased": {"entries": log.erasures, "responses": log.erased_responses},
-        "content": {"committed": log.commitments, "opened": result.openings},
-        "pruned": {"entries": log.pruned_entries, "outcomes_unknown": log.unknown},
+        "content": _content(result),
+        "pruned": {
+            "entries": log.pruned_entries,
+            "outcomes_unknown": log.unknown,
+            "by": [_pruning(each) for each in log.prunings],
+        },
         "anchors": [
             {"what": each.words, "size": each.size, "yours": each.known} for each in result.anchors
         ],
         "not_proven": not_proven(result),
     }
+
+
+def _content(result: Result) -> dict[str, int | None]:
+    """Pieces of content, by what became of them. None: this cannot tell."""
+    opened, gone = result.openings, result.gone or {}
+    missing = result.log.commitments - (opened or 0) - result.sealed
+    missing = missing if result.gone is None else sum(gone.values())
+    return {
+        "committed": result.log.commitments,
+        "opened": opened,
+        "sealed": result.sealed,
+        "missing": missing,
+        "erased": gone.get("erased"),
+        "expired": gone.get("expired"),
+        "unexplained": gone.get("unexplained"),
+    }
+
+
+def _pruning(each: Pruning) -> dict[str, Any]:
+    told = {"entry": each.sequence, "time": shown(each.time), "rule": shown(each.rule)}
+    return {**told, "count": each.entries, "first": each.first, "last": each.last}
+
+
+def not_checked(result: Result) -> list[str]:
+    """What was not looked at this time, and could be."""
+    lines: list[str] = []
+    if not result.keys:
+        lines.append("who signed the checkpoints: there is no key to check it with")
+    elif result.newest is None:
+        lines.append("who signed: there is no checkpoint")
+    elif result.signatures < result.checkpoints:
+        rest = result.checkpoints - result.signatures
+        lines.append(f"the signatures of {rest} checkpoints; their roots were compared")
+    if not result.outside:
+        lines.append("that this is the log which others saw: no checkpoint that was kept was given")
+    if result.openings is None:
+        lines.append("content: none is here")
+    if result.sealed:
+        lines.append(f"{result.sealed} pieces of content, sealed by keys that are not here")
+    return lines
 
 
 def _open(name: str, each: Open, until: datetime | None) -> dict[str, Any]:
@@ -1490,6 +1588,8 @@ def words(result: Result) -> list[str]:
     told = f"Checkpoints: {result.checkpoints}, signatures checked: {result.signatures}"
     rest = result.checkpoints - result.signatures
     lines.append(f"{told}{'; the roots of all were compared' if rest > 0 else ''}.")
+    if result.keys is not None:
+        lines += [f"Not checked: {each}." for each in not_checked(result)]
     known = [each for each in result.anchors if each.known]
     if known:
         more = f" and {len(known) - 1} smaller ones" if known[1:] else ""
@@ -1517,15 +1617,38 @@ def _kept_and_gone(result: Result) -> list[str]:
     log, lines = result.log, list[str]()
     if log.old:
         lines.append(f"Before schema 5: {log.old} responses, of which completeness is not known.")
-    if result.openings is not None:
-        missing = log.commitments - result.openings
-        lines.append(f"Content: {result.openings} pieces fit, {missing} are not here.")
+    lines += _content_words(result)
     if log.erasures:
         told = f"{log.erasures} erasures, {log.erased_responses} responses"
         lines.append(f"Erased on request: {told}. The entries stand, and their proofs hold.")
     if log.pruned_entries:
         told = f"{log.pruned_entries} entries, of which the hash is left"
         lines.append(f"Pruned: {told}. The outcome of {log.unknown} responses went with them.")
+    if log.prunings:
+        lines.append("Said to be pruned; hold it against the retention that was set:")
+    for each in log.prunings[:_PRUNINGS]:
+        rule = f"{each.entries} of the entries {each.first} to {each.last}, by {shown(each.rule)}"
+        lines.append(f"  entry {each.sequence}, {shown(each.time)}: {rule}")
+    if len(log.prunings) > _PRUNINGS:
+        lines.append(f"  and {len(log.prunings) - _PRUNINGS} more: --json has all of them")
+    return lines
+
+
+def _content_words(result: Result) -> list[str]:
+    told = _content(result)
+    committed, missing = told["committed"], told["missing"]
+    if result.openings is None:
+        return [f"Content: {committed} pieces were committed to; none of it is here."]
+    lines = [f"Content: {committed} pieces were committed to, {result.openings} are here and fit."]
+    if result.sealed:
+        lines.append(f"  {result.sealed} are sealed by keys that are not here.")
+    if missing and result.gone is None:
+        why = "erased, deleted when their time was over, left out, or taken away"
+        lines.append(f"  {missing} are not here: {why}; this cannot tell which.")
+    elif missing:
+        said = f"{told['erased']} erased on request, {told['expired']} deleted when their time was"
+        lines.append(f"  {missing} are not here. The database says of them: {said} over;")
+        lines.append(f"  of {told['unexplained']} nothing says why they are gone.")
     return lines
 
 

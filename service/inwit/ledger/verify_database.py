@@ -4,6 +4,7 @@ It shares no code path with the writer's SQL, and checks in addition what only a
 columns that repeat what entries say, the stored nodes of the tree, content beside its entries.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 
 from inwit.ledger import verify
 from inwit.ledger.as_stored import checkpoint_rows, content_rows, entry_rows, one_snapshot
+from inwit.ledger.missing_content import WHY, gone
 from inwit.ledger.verify import (
     EMPTY,
     GENESIS,
@@ -73,23 +75,26 @@ class Verification:
 
 def verify_database(
     connection: sa.Connection,
-    keys: Sequence[Key] = (),
+    keys: Sequence[Key] | None = None,
     previous: Sequence[Note] = (),
     open_rows: OpenRows | None = None,
 ) -> Verification:
     """Check everything: order, hashes, links, columns, content, tree, checkpoints, completeness.
 
-    Without `keys`, signatures are not looked at. `previous` are checkpoints that were kept
-    elsewhere: this ledger must begin with theirs. Give a connection that has read nothing yet.
+    Where `keys` are None it is not asked who signed, nor whether a checkpoint is there; where there
+    are none, that is a gap. `previous` are checkpoints that were kept elsewhere: this ledger must
+    begin with theirs. Give a connection that has read nothing yet.
     """
     one_snapshot(connection)
-    walk = _Walk(connection, list(previous), open_rows)
+    walk = _Walk(connection, list(previous), open_rows, asked=True)
+    result = walk.result
+    result.keys = None if keys is None else list(keys)
     walk.entries()
     if walk.has_tree:
         walk.rest_of_nodes()
-        walk.signatures(list(keys))
-    result = walk.result
-    result.log.account_for_pruned()
+        walk.signatures(list(keys or ()))
+    result.openings, result.sealed, result.gone = walk.opened, walk.sealed, dict(walk.gone)
+    result.log.account()
     verify.conclude(result, None)
     return _verification(result, walk)
 
@@ -100,7 +105,7 @@ def verify_tail(connection: sa.Connection, entries: int) -> Verification:
     The one before them is taken as it is; so are the tree and the checkpoints.
     """
     end = connection.execute(sa.text("SELECT max(sequence) FROM entries")).scalar() or 0
-    walk = _Walk(connection, [], None)
+    walk = _Walk(connection, [], None, asked=False)
     before = max(0, end - entries)
     query = sa.text("SELECT hash FROM entries WHERE sequence = :s")
     head = connection.execute(query, {"s": before}).scalar()
@@ -125,10 +130,12 @@ class _Walk:
     connection: sa.Connection
     previous: list[Note]
     open_rows: OpenRows | None
+    asked: bool  # whether what is missing is to be told
     result: Result = field(default_factory=Result)
     seen: int = 0
     opened: int = 0
     sealed: int = 0
+    gone: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(WHY, 0)))
     has_tree: bool = False
     nodes: int = 0
     tiles: list[list[bytes]] = field(default_factory=list[list[bytes]])
@@ -318,6 +325,8 @@ class _Walk:
                 both = opened[at]
             commitments = facts.get(row.sequence, {}).get("commitments")
             self._content(row, both, verify.object_of(commitments))
+        if self.asked:
+            self.gone += gone(self.connection, facts, {(row.sequence, row.kind) for row in rows})
 
     def _content(
         self, row: sa.Row[Any], both: tuple[bytes, bytes] | None, commitments: dict[str, Any]

@@ -1,6 +1,7 @@
 """The input stage: what the policy's patterns and classifiers say of the caller's own messages."""
 
 import asyncio
+from contextlib import AbstractContextManager
 
 from inwit.pipeline.exchange import input_exchange
 from inwit.pipeline.instructions import gives_instructions
@@ -16,10 +17,12 @@ async def judge_input(
     conversation: tuple[Message, ...],
     tenant: str,
     timeout_s: float,
+    asking: AbstractContextManager[object],
 ) -> tuple[Verdict | None, bool]:
     """The classifiers' verdict, where the policy names any, and whether the input is flagged.
 
     Runs beside generation; a classifier that fails is a verdict, and flags nothing by itself.
+    `asking` is entered while the classifiers are asked: the rest of the time is Inwit's own.
     """
     rule = policy.input
     if rule is None:
@@ -29,7 +32,8 @@ async def judge_input(
     if not rule.use:
         return None, matched
     exchange = input_exchange(conversation, tenant, policy.harms)
-    verdict = await classifiers.classify(rule.use, exchange, timeout_s)
+    with asking:
+        verdict = await classifiers.classify(rule.use, exchange, timeout_s)
     risky = verdict.risk is not None and rule.thresholds.band(verdict.risk) is not Band.PASS
     return verdict, matched or risky
 

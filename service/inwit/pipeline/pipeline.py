@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -135,7 +135,7 @@ class Pipeline:
         job = admit(call, self._policies.current, self._model, self._limits, None)
         with self._recording.settling(job, self._windows):
             await self._recording.accept(job, Asked.CHECK)
-            subject = job.subject(*(await self._look_at_input(job)))
+            subject = job.subject(*(await self._look_first(job)))
             text = replace(candidate, model=job.generation.model)
             first = await self._reviewer.review(subject, text)
             outcome = Outcome(subject, (first,), (), first.decision)
@@ -155,7 +155,7 @@ class Pipeline:
             InwitError: as its subclasses say.
         """
         job = admit(call, self._policies.current, self._model, self._limits, None)
-        subject = job.subject(*(await self._look_at_input(job)))
+        subject = job.subject(*(await self._look_first(job)))
         text = replace(candidate, model=job.generation.model)
         return await self._reviewer.review(subject, text, rewrite=True)
 
@@ -166,7 +166,7 @@ class Pipeline:
             InwitError: as its subclasses say.
         """
         job = admit(call, self._policies.current, self._model, self._limits, None)
-        return look(call, job.policy, *(await self._look_at_input(job)))
+        return look(call, job.policy, *(await self._look_first(job)))
 
     @contextmanager
     def slot(self) -> Generator[None]:
@@ -190,20 +190,30 @@ class Pipeline:
 
     async def _generate(self, job: Job) -> Drafted:
         """Generate, with the input stage and, by policy, the windows of a stream beside it."""
-        looking = asyncio.create_task(self._accept_and_look(job))
+        accepting = asyncio.create_task(self._recording.accept(job, Asked.RESPONSE))
+        looking = asyncio.create_task(self._look_once(accepting, job))
         try:
             with job.timer.stage(Stage.GENERATE):
                 candidate, flagged = await self._write_watched(job, looking)
-            seen = await looking
+            await accepting  # the ledger's time is Inwit's own
+            with _asking_about_input(job):
+                seen = await looking
         finally:
+            accepting.cancel()
             looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            await asyncio.gather(accepting, looking, return_exceptions=True)
         return Drafted(job.subject(*seen), candidate, flagged)
 
-    async def _accept_and_look(self, job: Job) -> tuple[Verdict | None, bool]:
+    async def _look_once(
+        self, accepted: asyncio.Task[None], job: Job
+    ) -> tuple[Verdict | None, bool]:
         """Beside the generation; what is written is judged after this, and not before."""
-        await self._recording.accept(job, Asked.RESPONSE)
-        return await self._look_at_input(job)
+        await accepted
+        return await self._look_at_input(job, nullcontext())
+
+    async def _look_first(self, job: Job) -> tuple[Verdict | None, bool]:
+        """Before anything else, so that the request waits for all of it."""
+        return await self._look_at_input(job, _asking_about_input(job))
 
     async def _write_watched(
         self, job: Job, looking: asyncio.Task[tuple[Verdict | None, bool]]
@@ -236,13 +246,15 @@ class Pipeline:
             self._spans.wrote(candidate)
             return candidate
 
-    async def _look_at_input(self, job: Job) -> tuple[Verdict | None, bool]:
+    async def _look_at_input(
+        self, job: Job, asking: AbstractContextManager[object]
+    ) -> tuple[Verdict | None, bool]:
         if job.policy.input is None:
             return None, False
         timeout = remaining(job.ends, self._limits.review.classify_ms)
         tenant = job.generation.tenant
         verdict, flagged = await judge_input(
-            self._classifiers, job.policy, job.call.messages, tenant, timeout
+            self._classifiers, job.policy, job.call.messages, tenant, timeout, asking
         )
         if verdict is not None:
             refuse_early_end(verdict, timeout, self._limits.review.classify_ms)
@@ -322,6 +334,12 @@ class Pipeline:
         response = Response(record, output, job.timer.as_ms(), receipt)
         tally(response)
         return response
+
+
+def _asking_about_input(job: Job) -> AbstractContextManager[object]:
+    """Times the wait for the classifiers on the caller's own messages, where the policy has any."""
+    rule = job.policy.input
+    return job.timer.stage(Stage.INPUT) if rule and rule.use else nullcontext()
 
 
 def _usages(rounds: tuple[Round, ...], live: Live | None, *, generated: bool) -> Usages:

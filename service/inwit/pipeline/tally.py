@@ -82,12 +82,12 @@ def count_verdict(policy: PolicyRef, text: Text, verdict: Verdict) -> None:
 def _count_release(record: Record) -> None:
     action, enforcement = record.decision.action, record.origin.enforcement
     policy = record.origin.policy
+    if action in (Action.ALLOW, Action.REDACT) and not record.decision.reviewed:
+        telemetry.UNREVIEWED_RELEASES.labels(policy.name, policy.version).inc()
     if record.checked:
         telemetry.CHECKS.labels(policy.name, action.value).inc()
         return
     telemetry.RESPONSES.labels(policy.name, action.value, enforcement.value).inc()
-    if action in (Action.ALLOW, Action.REDACT) and not record.decision.reviewed:
-        telemetry.UNREVIEWED_RELEASES.labels(policy.name, policy.version).inc()
     if record.sent is not None and record.sent.retracted:
         telemetry.RETRACTIONS.labels(policy.name, enforcement.value).inc()
 
