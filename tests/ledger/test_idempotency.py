@@ -135,10 +135,14 @@ class Keys(RuleBasedStateMachine):
     def sweep(self, most: int) -> None:
         with self.writing() as connection:
             idempotency.sweep(connection, most, self.now)
-        over = [key for key, held in self.held.items() if held.over(self.now)]
-        for key in sorted(over, key=lambda key: self.held[key].taken)[:most]:
+        over = {key for key, held in self.held.items() if held.over(self.now)}
+        gone = self.held.keys() - self._keys()
+        assert gone <= over
+        assert len(gone) == min(most, len(over))
+        newest = max((self.held[key].taken for key in gone), default=self.now)
+        assert all(newest <= self.held[key].taken for key in over - gone)
+        for key in gone:
             del self.held[key]
-        assert self._rows() == len(self.held)
 
     @rule(seconds=steps)
     def wait(self, seconds: int) -> None:
@@ -150,11 +154,10 @@ class Keys(RuleBasedStateMachine):
         mine = held is not None and held.owner == claim.owner and held.answer is None
         return held if mine else None
 
-    def _rows(self) -> int:
+    def _keys(self) -> set[tuple[str, str]]:
         with self.writing() as connection:
-            return connection.execute(
-                sa.select(sa.func.count()).select_from(IDEMPOTENCY)
-            ).scalar_one()
+            rows = connection.execute(sa.select(IDEMPOTENCY.c.tenant, IDEMPOTENCY.c.key_digest))
+            return {(row.tenant, row.key_digest) for row in rows}
 
 
 TestKeys = Keys.TestCase
