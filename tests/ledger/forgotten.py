@@ -18,7 +18,7 @@ from inwit.ledger.store import LedgerStore
 from inwit.ledger.tables import DATA_KEYS, ENTRIES, SUBJECTS
 from inwit.ledger.transaction import Transaction
 from inwit.pipeline.held import held_content
-from inwit.types import Severity
+from inwit.types import Claim, Severity
 from tests.ledger.sealed import SEALED
 from tests.ledger.test_store import ORIGIN, RECORD
 
@@ -42,7 +42,9 @@ async def write(database: Database, steps: Callable[[Transaction], Any]) -> Any:
         return await store.write(steps)
 
 
-async def held(database: Database, end_user: str | None = "ann") -> None:
+async def held(
+    database: Database, end_user: str | None = "ann", claim: Claim | None = None
+) -> None:
     """A held response of an end user, with a callback."""
     hold = Hold(
         id=CASE,
@@ -62,6 +64,7 @@ async def held(database: Database, end_user: str | None = "ann") -> None:
         origin=replace(ORIGIN, response_id=HELD, end_user=end_user),
         time=datetime.now(UTC),
         hold=hold,
+        claim=claim,
         contents={**SEALED, "held": held_content(hold)},
     )
     store = LedgerStore(database)

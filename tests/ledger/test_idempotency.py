@@ -16,13 +16,15 @@ from prometheus_client import REGISTRY
 
 from inwit.decisions import Receipt
 from inwit.errors import Conflict, InvalidField, LedgerError
-from inwit.ledger import idempotency
+from inwit.ledger import idempotency, transaction
+from inwit.ledger.content_keys import KeyMissing
 from inwit.ledger.database import Database
 from inwit.ledger.idempotency import Wanted
 from inwit.ledger.store import LedgerStore
 from inwit.ledger.tables import IDEMPOTENCY, METADATA
 from inwit.ledger.verify_database import verify_database
 from inwit.types import Claim
+from tests.ledger.forgotten import held
 from tests.ledger.test_store import ORIGIN, RECORD, another
 
 LEASE_S = 10.0
@@ -210,6 +212,25 @@ async def test_a_commit_that_fails_completes_no_claim(database: Database) -> Non
         store.release(mine.claim)
 
         assert await store.claim(wanted("o2")) is None
+
+
+async def test_a_held_response_that_cannot_be_sealed_completes_no_claim(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise KeyMissing("k1")
+
+    store, mine = LedgerStore(database), wanted("o1")
+    async with store.running():
+        await store.claim(mine)
+        monkeypatch.setattr(transaction, "blinded", away)
+        with pytest.raises(KeyMissing):
+            await held(database, claim=mine.claim)
+        monkeypatch.undo()
+        await held(database, claim=mine.claim)
+
+    found = await database.read(verify_database)
+    assert (found.entries, found.breaks) == (1, ())
 
 
 @pytest.mark.parametrize("turns", [1, 20])

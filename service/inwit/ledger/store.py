@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanContext, SpanKind
 
 from inwit import telemetry
-from inwit.cases import ActRecord
+from inwit.cases import ActRecord, Hold
 from inwit.decisions import AnyRecord, Receipt, Record
 from inwit.errors import InwitError, LedgerError
 from inwit.ledger import escalations, idempotency
@@ -243,10 +244,22 @@ def _append(transaction: Transaction, ends: Ends, entry: Entry) -> Receipt:
     if isinstance(record, ActRecord):
         return transaction.link(entry)
     ends.check(record)
+    if isinstance(record, Record) and record.hold is not None:
+        receipt = transaction.undoing(partial(_hold, entry=entry, record=record, hold=record.hold))
+    else:
+        receipt = _link(transaction, entry, record)
+    ends.add(record, entry.facts["type"])
+    return receipt
+
+
+def _link(transaction: Transaction, entry: Entry, record: AnyRecord) -> Receipt:
     if isinstance(record, Record) and record.claim is not None:
         idempotency.complete(transaction.connection, record.claim, record.origin.response_id)
-    receipt = transaction.link(entry)
-    ends.add(record, entry.facts["type"])
-    if isinstance(record, Record) and record.hold is not None:
-        escalations.open_case(transaction, record, record.hold, receipt.sequence)
+    return transaction.link(entry)
+
+
+def _hold(transaction: Transaction, entry: Entry, record: Record, hold: Hold) -> Receipt:
+    """Its key may be found away only when the claim is completed: then that is undone too."""
+    receipt = _link(transaction, entry, record)
+    escalations.open_case(transaction, record, hold, receipt.sequence)
     return receipt
