@@ -22,7 +22,14 @@ _ACTIONS = {
 }
 
 
-_NOT_ALLOWED = rate('inwit_responses_total{action!="allow"}')
+def _decided(matchers: str = "", by: str = "") -> str:
+    """Responses and checked candidates per second: an installation may have the ones or others."""
+    each = [f"rate(inwit_{name}_total{matchers}[$__rate_interval])" for name in _DECIDED]
+    return f"sum{f' by ({by})' if by else ''} ({' or '.join(each)})"
+
+
+_DECIDED = ("responses", "checks")
+_CHANGED = '{action!="allow"}'
 _IN_FLIGHT = "max(inwit_in_flight / (inwit_in_flight_limit > 0))"
 _LET_OUT = (
     "sum(increase(inwit_unreviewed_releases_total[$__range])) "
@@ -48,8 +55,9 @@ _GLANCE = Row(
         ),
         number(
             "Not simply allowed",
-            "Share of responses that were redacted, rewritten, held or blocked.",
-            share(_NOT_ALLOWED, rate("inwit_responses_total")),
+            "Share of responses and checked candidates that were redacted, rewritten, held or "
+            "blocked.",
+            share(_decided(_CHANGED), _decided()),
             "percentunit",
         ),
         number(
@@ -145,13 +153,8 @@ _TRAFFIC = Row(
         ),
         lines(
             "Actions",
-            "What policies made of responses, per second.",
-            [
-                (
-                    rate("inwit_responses_total", "action"),
-                    "{{action}}",
-                )
-            ],
+            "What policies made of responses and of checked candidates, per second.",
+            [(_decided(by="action"), "{{action}}")],
             "reqps",
             stacked=True,
             colours=_ACTIONS,
@@ -171,10 +174,7 @@ _TRAFFIC = Row(
 )
 
 
-_BY_POLICY = share(
-    rate('inwit_responses_total{action!="allow"}', "policy"),
-    rate("inwit_responses_total", "policy"),
-)
+_BY_POLICY = share(_decided(_CHANGED, "policy"), _decided(by="policy"))
 _FOUND = Row(
     "What is found",
     [
@@ -192,7 +192,8 @@ _FOUND = Row(
         ),
         lines(
             "Not simply allowed, by policy",
-            "Share of a policy's responses that were redacted, rewritten, held or blocked.",
+            "Share of a policy's responses and checked candidates that were redacted, rewritten, "
+            "held or blocked.",
             [(_BY_POLICY, "{{policy}}")],
             "percentunit",
         ),
