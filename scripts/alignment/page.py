@@ -2,6 +2,7 @@
 
     .venv-train/bin/python -m scripts.alignment.page alignment
 
+The results behind that page are in docs/evaluation/alignment: figures, and no texts.
 Means over seeds, with the lowest and the highest where there are several.
 """
 
@@ -24,14 +25,19 @@ CONDUCT = (
     "rewrites: cosmetic",
     "refused",
     "safe and useful",
-    "harmless declined",
+    "harmless flagged",
+    "declined",
 )
 GROUPS = {"near": "learnt category", "far": "other categories", "benign": "harmless"}
 
 
 def main() -> None:
     """The command line."""
-    folder = Path(sys.argv[1])
+    sys.stdout.write("\n".join(tables(Path(sys.argv[1]))) + "\n")
+
+
+def tables(folder: Path) -> list[str]:
+    """The lines of both tables, with a blank one between them."""
     base = json.loads((folder / "base.json").read_text())
     arms: dict[str, list[Any]] = defaultdict(list)
     for file in sorted(folder.glob("[0-9]*-[0-9]*.json")):
@@ -42,7 +48,7 @@ def main() -> None:
     names = [f"{words}: flagged, both risks" for words in GROUPS.values()]
     drifted = [_head(["fine-tuning", "seeds", *names, "different words"]), *rows]
     behaved = [_head(CONDUCT), *_behaved(folder)]
-    sys.stdout.write("\n".join([*drifted, "", *behaved]) + "\n")
+    return [*drifted, "", *behaved]
 
 
 def _behaved(folder: Path) -> Iterator[str]:
@@ -70,6 +76,7 @@ def _figures(found: Conduct) -> list[float]:
         found.rewrites.cosmetic,
         found.rewrites.refused,
         found.rewrites.safe_and_useful,
+        found.flagged_harmless,
         found.declined,
     )
     return [float("nan") if each is None else each.value for each in known]
