@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from aiohttp import web
 
 from inwit.ledger.merkle import Tree, consistency, inclusion
 from inwit.ledger.notes import Checkpoint, SigningKey, signed_note
-from tests.client.server import Handler, answer, replies
+from tests.client.server import ID, Handler, answer, replies
 
 KEY = SigningKey("log.example", bytes(range(32)))
 
@@ -36,8 +37,10 @@ class Log:
     roots: dict[int, bytes] = field(default_factory=dict[int, bytes])
 
     def entry(self, index: int) -> bytes:
-        """The bytes of an entry."""
-        return f"{self.name if index >= self.fork else 'right'} {index}".encode()
+        """The bytes of an entry; all are of one response."""
+        log = self.name if index >= self.fork else "right"
+        facts = {"id": f"ent_{index}", "log": log, "response": ID, "sequence": index + 1}
+        return json.dumps(facts, separators=(",", ":")).encode()
 
     def note(self, size: int, keys: Sequence[SigningKey] = ()) -> str:
         """The checkpoint over the first entries."""
@@ -54,7 +57,7 @@ class Log:
         return {"old": old, "new": new, "proof": _told(hashes)}
 
     def receipt(self, index: int, size: int) -> dict[str, Any]:
-        """What `/v1/receipts/{id}` answers."""
+        """What `/v1/receipts/{id}` answers, for an entry's own id or the response's."""
         hashes = inclusion(index, size, _hashes(self._first(size)))
         return {
             "origin": self.key.name,

@@ -1,6 +1,7 @@
 """What a caller asks of the log itself: its receipts, and that it only grew."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -47,7 +48,7 @@ async def test_a_log_that_cannot_be_proven_when_asked(gateway: FakeGateway, clie
         await client.ask("prove_log")
 
 
-@pytest.mark.parametrize("name", [ID, "ent_1"])
+@pytest.mark.parametrize("name", [ID, "ent_16"])
 async def test_a_receipt_is_waited_for_and_checked(
     gateway: FakeGateway, client: Client, name: str
 ) -> None:
@@ -86,8 +87,8 @@ async def test_a_receipt_is_not_waited_for_longer_than_asked(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"entry": "right 17"},
-        {"entry": "right 16é"},
+        {"entry": RIGHT.entry(17).decode()},
+        {"entry": RIGHT.entry(16).decode() + "é"},
         {"entry": "\ud800"},
         {"index": 17},
         {"index": 40},
@@ -105,6 +106,92 @@ async def test_a_receipt_that_proves_nothing_is_a_bad_answer(
 
     with pytest.raises(BadAnswer):
         await client.ask("receipt", ID)
+
+
+@pytest.mark.parametrize("asked", ["resp_another", "ent_17", "ent_1"])
+async def test_the_receipt_of_another_entry_is_a_bad_answer(
+    gateway: FakeGateway, client: Client, asked: str
+) -> None:
+    gateway.script = [replies(RIGHT.receipt(16, 40))]
+
+    with pytest.raises(BadAnswer, match="of another entry"):
+        await client.ask("receipt", asked)
+
+
+@dataclass
+class Odd(Log):
+    """A log of entries that are not what an entry is."""
+
+    holds: bytes = b""
+
+    def entry(self, index: int) -> bytes:
+        return self.holds
+
+
+@pytest.mark.parametrize(
+    "holds",
+    [
+        b"",
+        b"resp_5f0c",
+        b'["resp_5f0c"]',
+        b'{"response":"resp_5f0c"}',
+        b'{"response":"resp_5f0c","sequence":17}',
+        b'{"response":"resp_5f0c","sequence":true}',
+        b'{"response":["resp_5f0c"],"sequence":1}',
+    ],
+)
+async def test_an_entry_says_whose_it_is_and_where_it_stands(
+    gateway: FakeGateway, client: Client, holds: bytes
+) -> None:
+    gateway.script = [replies(Odd(holds=holds).receipt(0, 1))]
+
+    with pytest.raises(BadAnswer):
+        await client.ask("receipt", ID)
+
+
+@pytest.mark.parametrize("kept", [17, 60])
+async def test_the_checkpoint_of_a_receipt_is_proven_before_it_is_handed_out(
+    gateway: FakeGateway, client: Client, kept: int
+) -> None:
+    failing = refuses(503, retry_after="0")
+    gateway.script = [RIGHT.answers(kept), replies(RIGHT.receipt(16, 40)), failing, RIGHT.proves]
+    gateway.script += [replies(RIGHT.receipt(16, 40))]
+    await client.ask("respond", ASK)
+
+    receipt = await client.ask("receipt", ID)
+
+    assert receipt.index == 16
+    assert gateway.seen[3].path.endswith(f"?old={min(kept, 40)}&new={max(kept, 40)}")
+    assert client.inwit.witness.newest == RIGHT.note(max(kept, 40))
+    assert client.inwit.witness.unproven_s == 0
+    await client.ask("receipt", ID)
+    assert len(gateway.seen) == 5, "what was proven is not asked again"
+
+
+async def test_a_receipt_under_a_forged_checkpoint(gateway: FakeGateway, client: Client) -> None:
+    """The header and all proofs are those of the log; the body's checkpoint is not."""
+    forged = replies(WRONG.receipt(16, 23), x_inwit_checkpoint=RIGHT.header(22))
+    gateway.script = [RIGHT.answers(22), forged, RIGHT.proves]
+    await client.ask("respond", ASK)
+
+    with pytest.raises(Forked) as raised:
+        await client.ask("receipt", ID)
+
+    assert (raised.value.kept, raised.value.shown) == (RIGHT.note(22), WRONG.note(23))
+    assert raised.value.request_id
+
+
+async def test_a_receipt_whose_checkpoint_cannot_be_proven_is_not_handed_out(
+    gateway: FakeGateway, client: Client
+) -> None:
+    gateway.script = [RIGHT.answers(22), replies(WRONG.receipt(16, 23)), refuses(404, "not-found")]
+    await client.ask("respond", ASK)
+
+    with pytest.raises(NotFound):
+        await client.ask("receipt", ID)
+
+    assert client.inwit.witness.unproven_s > 0
+    assert client.inwit.witness.newest == RIGHT.note(22)
 
 
 async def test_a_receipt_from_a_forked_log(gateway: FakeGateway, client: Client) -> None:

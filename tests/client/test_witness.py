@@ -198,7 +198,7 @@ async def test_without_a_proof_the_call_succeeds_and_the_next_one_asks_again(
     clock = Clock()
     client = make_client(witness=Witness(clock=clock))
     gateway.script = [RIGHT.answers(17), RIGHT.answers(40), failing]
-    gateway.script += [RIGHT.answers(40), RIGHT.answers(41), RIGHT.proves]
+    gateway.script += [RIGHT.answers(40), RIGHT.answers(41), RIGHT.proves, RIGHT.proves]
 
     for seconds in (0, 30, 0, 60):
         clock.now += seconds
@@ -207,12 +207,60 @@ async def test_without_a_proof_the_call_succeeds_and_the_next_one_asks_again(
             assert client.inwit.witness.newest == RIGHT.note(17)
 
     assert client.inwit.witness.newest == RIGHT.note(41)
+    assert client.inwit.witness.unproven_s == 0
     assert paths(gateway)[2:] == [
         "ledger/consistency?old=17&new=40",
         "respond",
         "respond",
         "ledger/consistency?old=17&new=41",
+        "ledger/consistency?old=40&new=41",
     ]
+
+
+async def test_what_was_not_proven_is_asked_for_and_never_forgotten(
+    gateway: FakeGateway, make_client: MakeClient
+) -> None:
+    """The log goes on as it was after one answer of another one; that answer is found out."""
+    clock = Clock()
+    client = make_client(witness=Witness(clock=clock))
+    gateway.script = [RIGHT.answers(20), WRONG.answers(23), refuses(404), RIGHT.answers(24)]
+    gateway.script += [RIGHT.answers(25), RIGHT.proves, RIGHT.proves, RIGHT.proves]
+    for _ in range(3):
+        await client.ask("respond", ASK)
+    clock.now += 60
+
+    with pytest.raises(Forked) as raised:
+        await client.ask("respond", ASK)
+
+    assert (raised.value.kept, raised.value.shown) == (RIGHT.note(25), WRONG.note(23))
+    assert paths(gateway)[5:] == [
+        "ledger/consistency?old=20&new=25",
+        "ledger/consistency?old=24&new=25",
+        "ledger/consistency?old=23&new=25",
+    ]
+
+
+async def test_a_call_asks_for_a_few_proofs_and_the_next_ones_for_the_rest(
+    gateway: FakeGateway, make_client: MakeClient
+) -> None:
+    clock = Clock()
+    client = make_client(witness=Witness(clock=clock))
+    gateway.script = [RIGHT.answers(1), RIGHT.answers(2), refuses(404)]
+    gateway.script += [RIGHT.answers(size) for size in range(3, 12)]
+    gateway.script += [RIGHT.answers(12), *[RIGHT.proves] * 8, RIGHT.answers(12)]
+    gateway.script += [*[RIGHT.proves] * 3, RIGHT.answers(12)]
+    for _ in range(11):
+        await client.ask("respond", ASK)
+    clock.now += 60
+    asked: list[int] = []
+    for _ in range(3):
+        before = len(gateway.seen)
+        await client.ask("respond", ASK)
+        asked.append(len(gateway.seen) - before - 1)
+
+    assert asked == [8, 3, 0]
+    assert client.inwit.witness.newest == RIGHT.note(12)
+    assert client.inwit.witness.unproven_s == 0
 
 
 async def test_a_proof_is_not_waited_for_past_the_calls_own_time(

@@ -3,12 +3,13 @@
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from inwit.client import Forked, Witness
-from inwit.client.checkpoints import read_header, read_note
+from inwit.client.checkpoints import Checkpoint, read_header, read_note
 from inwit.client.parsing import Fields
 from tests.client.logs import Clock, Log
 
@@ -21,6 +22,15 @@ def settle(witness: Witness, log: Log) -> None:
         witness.settle(question, Fields(log.proof(question.old.size, question.new.size)))
 
 
+def ask(witness: Witness, log: Log) -> int:
+    """Answer what one call would ask; how much that was."""
+    asked = 0
+    for question in witness.due():
+        witness.settle(question, Fields(log.proof(question.old.size, question.new.size)))
+        asked += 1
+    return asked
+
+
 def test_questions_are_asked_once_a_minute() -> None:
     clock = Clock()
     witness = Witness(clock=clock)
@@ -29,11 +39,26 @@ def test_questions_are_asked_once_a_minute() -> None:
     for size in range(2, 150):
         clock.now += 1
         witness.observe(RIGHT.header(size))
-        if witness.due():
+        if list(islice(witness.due(), 1)):
             asked.append(clock.now)
             settle(witness, RIGHT)
 
     assert asked == [1, 61, 121]
+
+
+def test_a_round_goes_on_through_all_that_was_open_as_it_began() -> None:
+    clock = Clock()
+    witness = Witness(clock=clock)
+    for size in range(1, 22):
+        witness.observe(RIGHT.header(size))
+    asked = [ask(witness, RIGHT) for _ in range(3)]
+    witness.observe(RIGHT.header(30))
+
+    assert asked == [8, 8, 4]
+    assert ask(witness, RIGHT) == 0
+    clock.now = 60
+    assert ask(witness, RIGHT) == 1
+    assert (witness.newest, witness.unproven_s) == (RIGHT.note(30), 0)
 
 
 def test_how_long_it_is_that_nothing_was_proven() -> None:
@@ -44,8 +69,80 @@ def test_how_long_it_is_that_nothing_was_proven() -> None:
         witness.observe(RIGHT.header(size))
 
     assert witness.unproven_s == 10
+    (newest, _older) = witness.questions()
+    witness.settle(newest, Fields(RIGHT.proof(17, 19)))
+    assert witness.newest == RIGHT.note(19)
+    assert witness.unproven_s == 10, "18 was shown and not proven"
     settle(witness, RIGHT)
     assert witness.unproven_s == 0
+
+
+@pytest.mark.parametrize("more", [1, 12, 300])
+def test_a_checkpoint_is_not_forgotten_because_others_follow(more: int) -> None:
+    clock = Clock()
+    witness = Witness(clock=clock)
+    for size in (20, 22):
+        witness.observe(RIGHT.header(size))
+        settle(witness, RIGHT)
+    witness.observe(WRONG.header(23))
+    for size in range(24, 24 + more):
+        clock.now += 1
+        witness.observe(RIGHT.header(size))
+        (question, *_) = witness.questions()
+        witness.settle(question, Fields(RIGHT.proof(question.old.size, question.new.size)))
+
+    assert witness.unproven_s == more
+    with pytest.raises(Forked) as raised:
+        settle(witness, RIGHT)
+    assert read_note(raised.value.shown).size == 23
+
+
+def test_what_cannot_be_proven_keeps_nothing_else_waiting() -> None:
+    clock = Clock()
+    witness = Witness(clock=clock)
+    for size in (20, 23):
+        witness.observe(RIGHT.header(size))
+    for question in witness.due():
+        witness.put_off(question)
+    assert list(witness.due()) == [], "not before the next round"
+    for size in (24, 25, 26):
+        witness.observe(RIGHT.header(size))
+    clock.now = 60
+
+    asked: list[int] = []
+    for question in witness.due():
+        asked.append(question.shown.size)
+        if question.shown.size == 23:
+            witness.put_off(question)
+        else:
+            witness.settle(question, Fields(RIGHT.proof(question.old.size, question.new.size)))
+
+    assert asked == [26, 25, 24, 23]
+    assert (witness.newest, witness.unproven_s) == (RIGHT.note(26), 60)
+    witness.observe(RIGHT.header(27))
+    (first, last) = witness.questions()
+    assert (first.shown.size, last.shown.size) == (27, 23)
+
+
+def test_what_is_too_much_to_keep_counts_as_unproven(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    witness = Witness(clock=clock)
+    shown = [Checkpoint("log.example", size, bytes(32), f"{size}") for size in range(1, 1030)]
+    for each in shown:
+        clock.now += 1
+        witness.observe_note(each)
+    open_ones = list(witness.questions())
+
+    assert len(open_ones) == 1024
+    assert (open_ones[0].shown.size, open_ones[-1].shown.size) == (1029, 2), "both ends are kept"
+    assert caplog.text.count("some are not kept") == 1
+    assert witness.unproven_s == 1029 - 2
+    for each in open_ones:
+        nothing = Fields({"old": each.old.size, "new": each.new.size, "proof": []})
+        with pytest.raises(Forked):
+            witness.settle(each, nothing)
+    assert list(witness.questions()) == []
+    assert witness.unproven_s == 1029 - 1025, "for as long as it lives"
 
 
 def test_sizes_are_remembered_whether_they_were_proven_or_not() -> None:
@@ -216,7 +313,8 @@ def test_what_was_shown_while_a_larger_one_was_proven_is_asked_about() -> None:
     witness.observe(WRONG.header(30))
     witness.settle(larger, Fields(RIGHT.proof(17, 40)))
 
-    assert (witness.newest, witness.unproven_s) == (RIGHT.note(40), 0)
+    assert witness.newest == RIGHT.note(40)
+    assert witness.unproven_s > 0
     with pytest.raises(Forked) as raised:
         settle(witness, RIGHT)
     assert (raised.value.kept, raised.value.shown) == (RIGHT.note(40), WRONG.note(30))

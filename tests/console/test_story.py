@@ -234,7 +234,7 @@ async def test_pruned_entries_are_said_and_prove_by_their_hash(make_site: MakeSi
     words, data = await story(browser, response)
 
     # Its case still knows the decision; nothing knows whose the other one was.
-    assert words.count("Its time was over") == 1
+    assert words.count("By the server\u2019s word this entry is one of this response") == 1
     assert "The entry by which a response begins is not here" in words
     assert "3 of 3 entries here are in the log" in words
     assert "is not what the log has" not in words

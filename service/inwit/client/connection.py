@@ -81,19 +81,21 @@ class Connection:
         self._calls, self._witness = calls, witness
 
     def fetch(self, call: Call, tries: Tries) -> Reply:
-        """Send and read, as often as `tries` allows. Where a proof from the log is due, ask for it.
+        """Send and read, as often as `tries` allows. Ask for the log's proofs that are due.
 
         Raises:
             InwitError: as its subclasses say.
         """
         reply = _persist(self._fetch, call, tries)
-        try:
-            for question in self._witness.due():
-                self.prove(question, tries.within(PROOF_S))
-        except Forked:
-            raise
-        except InwitError:
-            pass  # it is asked for again, some time after
+        limit: Tries | None = None
+        for question in self._witness.due():
+            try:
+                limit = limit or tries.within(PROOF_S)  # for all of them
+                self.prove(question, limit)
+            except Forked:
+                raise
+            except InwitError:
+                self._witness.put_off(question)
         return reply
 
     def prove(self, question: Question, tries: Tries) -> None:
@@ -160,13 +162,15 @@ class AsyncConnection:
     async def fetch(self, call: Call, tries: Tries) -> Reply:
         """See `Connection.fetch`."""
         reply = await _persist_async(self._fetch, call, tries)
-        try:
-            for question in self._witness.due():
-                await self.prove(question, tries.within(PROOF_S))
-        except Forked:
-            raise
-        except InwitError:
-            pass  # it is asked for again, some time after
+        limit: Tries | None = None
+        for question in self._witness.due():
+            try:
+                limit = limit or tries.within(PROOF_S)
+                await self.prove(question, limit)
+            except Forked:
+                raise
+            except InwitError:
+                self._witness.put_off(question)
         return reply
 
     async def prove(self, question: Question, tries: Tries) -> None:

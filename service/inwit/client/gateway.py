@@ -9,6 +9,7 @@ import httpx
 
 from inwit.client.answers import IN_PROGRESS, Answer, Checked, InclusionReceipt
 from inwit.client.calls import Calls, CheckOptions, Message, RespondOptions
+from inwit.client.checkpoints import Checkpoint
 from inwit.client.connection import AsyncConnection, Connection, Reply
 from inwit.client.errors import BadAnswer, InwitError
 from inwit.client.parsing import Fields
@@ -173,21 +174,29 @@ class Inwit(_Settings):
 
         Raises:
             TimedOut: none does, after `wait` seconds.
-            BadAnswer: what came proves nothing.
+            BadAnswer: what came proves nothing, or is the proof of something else.
+            Forked: its checkpoint is that of another log.
+            InwitError: the proof that its checkpoint is of the same log cannot be had.
         """
-        call, tries = self._calls.receipt(_id(response)), Tries(None, wait)
+        asked, tries = _id(response), Tries(None, wait)
+        call = self._calls.receipt(asked)
         while True:
             reply = self._connection.fetch(call, tries)
-            if (receipt := _receipt(reply, self.witness)) is not None:
-                return receipt
+            if (found := _receipt(reply, asked, self.witness)) is not None:
+                break
             time.sleep(tries.pause(reply.retry_after))
+        receipt, checkpoint = found
+        for question in self.witness.about(checkpoint):
+            self._connection.prove(question, tries.again())
+        return receipt
 
     def prove_log(self, *, timeout: float | None = None) -> None:
-        """Get the newest checkpoint, and the proof that the log has only grown to it. Calls do so
-        by themselves, but for streams: where you only stream, call this now and then.
+        """Get the newest checkpoint, and the proofs that the log has only grown to it and through
+        all that was shown before. Calls do so by themselves, but for streams: where you only
+        stream, call this every few minutes.
 
         Raises:
-            Forked: the proof does not hold.
+            Forked: a proof does not hold.
             NotFound: no checkpoint was signed yet.
         """
         tries = self._tries(timeout)
@@ -306,12 +315,17 @@ class AsyncInwit(_Settings):
         self, response: Answer | Checked | str, *, wait: float = RECEIPT_S
     ) -> InclusionReceipt:
         """See `Inwit.receipt`."""
-        call, tries = self._calls.receipt(_id(response)), Tries(None, wait)
+        asked, tries = _id(response), Tries(None, wait)
+        call = self._calls.receipt(asked)
         while True:
             reply = await self._connection.fetch(call, tries)
-            if (receipt := _receipt(reply, self.witness)) is not None:
-                return receipt
+            if (found := _receipt(reply, asked, self.witness)) is not None:
+                break
             await asyncio.sleep(tries.pause(reply.retry_after))
+        receipt, checkpoint = found
+        for question in self.witness.about(checkpoint):
+            await self._connection.prove(question, tries.again())
+        return receipt
 
     async def prove_log(
         self,
@@ -330,13 +344,14 @@ def _id(response: Answer | Checked | str) -> str:
     return response if isinstance(response, str) else response.id
 
 
-def _receipt(reply: Reply, witness: Witness) -> InclusionReceipt | None:
-    def read(found: dict[str, Any]) -> InclusionReceipt | None:
-        receipt = read_inclusion(found)
-        if receipt is None:
-            return None
-        witness.observe_note(receipt[1])
-        return receipt[0]
+def _receipt(
+    reply: Reply, asked: str, witness: Witness
+) -> tuple[InclusionReceipt, Checkpoint] | None:
+    def read(found: dict[str, Any]) -> tuple[InclusionReceipt, Checkpoint] | None:
+        receipt = read_inclusion(found, asked)
+        if receipt is not None:
+            witness.observe_note(receipt[1])
+        return receipt
 
     return reply.read(read)
 

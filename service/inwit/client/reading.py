@@ -22,7 +22,7 @@ from inwit.client.answers import (
 )
 from inwit.client.checkpoints import Checkpoint, is_entry, leaf_hash, read_hashes, read_note
 from inwit.client.errors import BadAnswer, InwitError, ServerFailed, from_problem
-from inwit.client.parsing import Fields
+from inwit.client.parsing import Fields, json_object
 
 
 class _Common(TypedDict):
@@ -183,11 +183,13 @@ def read_receipt(fields: Fields) -> Receipt:
     )
 
 
-def read_inclusion(data: object) -> tuple[InclusionReceipt, Checkpoint] | None:
+def read_inclusion(data: object, asked: str) -> tuple[InclusionReceipt, Checkpoint] | None:
     """The receipt in a JSON object, and its checkpoint; None where no checkpoint covers it yet.
 
+    `asked` is the id of the response, or of the entry, that it was asked for.
+
     Raises:
-        BadAnswer: it is no receipt, or its proof does not hold.
+        BadAnswer: it is no receipt, its proof does not hold, or its entry is another one.
     """
     fields = Fields(data)
     if fields.data.get("status") == "pending":
@@ -197,6 +199,11 @@ def read_inclusion(data: object) -> tuple[InclusionReceipt, Checkpoint] | None:
     leaf = leaf_hash(entry.encode("utf-8", "replace"))
     if not entry.isascii() or not is_entry(leaf, index, checkpoint, proof):
         raise BadAnswer("The gateway's receipt does not prove that its entry is in the log.")
+    facts = Fields(json_object(entry), "entry")
+    if asked not in (facts.data.get("response"), facts.data.get("id")):
+        raise BadAnswer("The gateway's receipt is that of another entry.")
+    if facts.number("sequence") != index + 1:
+        raise BadAnswer("The gateway's receipt has its entry at another place than it names.")
     whole = json.dumps(fields.data)
     origin = checkpoint.origin
     return InclusionReceipt(origin, entry, leaf.hex(), index, proof, note, whole), checkpoint

@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,10 @@ from inwit.client.errors import BadAnswer, Forked
 from inwit.client.parsing import Fields
 
 CHECKPOINT = "x-inwit-checkpoint"
-PROOF_S = 5.0  # the longest that a call waits for a proof, once it has its answer
-_SIZES = 128
+PROOF_S = 5.0  # the longest that a call waits for proofs, once it has its answer
+AT_ONCE = 8  # proofs that one call asks for; the next calls ask for the others
+_PROVEN = 128  # sizes that are remembered once they were proven
+_OPEN = 1024  # checkpoints that wait for their proof; of 16 KiB each at most
 
 log = logging.getLogger(__name__)
 
@@ -50,18 +52,28 @@ class Question:
         return max(self.shown, self.kept, key=lambda each: each.size)
 
 
+@dataclass(slots=True)
+class _Open:
+    """A checkpoint that was not proven yet: since when, and how often its proof was not given."""
+
+    shown: Checkpoint
+    since: float
+    failures: int = 0
+
+
 class Witness:
     """Keeps the newest checkpoint that was proven, and notices where another log is shown.
 
     The first checkpoint is believed; later ones must continue it. The same size with another root,
     or another origin, is seen at once. A larger checkpoint counts once the gateway has proven that
     the kept one is its beginning; a smaller one may come from a gateway that lags, and is asked
-    about in the same way. Signatures are kept and not checked here, which takes the log's key:
-    `inwit ledger verify` checks a kept note.
+    about in the same way. None is forgotten before it was proven. Signatures are kept and not
+    checked here, which takes the log's key: `inwit ledger verify` checks a kept note.
 
     `file`: where the newest proven note is kept, so that a restart does not forget it; several
-    processes may share it. `every`: seconds between two questions for proofs, at least. Threads and
-    clients of the same log may share one witness.
+    processes may share it. `every`: seconds between two rounds of questions for proofs, at least; a
+    round asks about all that is not proven then, a few with each call, and ends where one proof
+    cannot be had. Threads and clients of the same log may share one witness.
 
     Raises:
         ValueError: the file holds something else, or its folder is not there.
@@ -81,11 +93,10 @@ class Witness:
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._file = file
         self._filed = self._proven = None if file is None else _read(file)
-        self._seen: OrderedDict[int, Checkpoint] = OrderedDict()
-        self._sound: set[int] = set()  # of the sizes in `_seen` those that were proven
-        self._ahead: Checkpoint | None = None
-        self._behind: Checkpoint | None = None
-        self._ahead_since = 0.0
+        self._sound: OrderedDict[int, Checkpoint] = OrderedDict()
+        self._open: dict[int, _Open] = {}  # by size; the one that was shown first is the first
+        self._lost_since: float | None = None
+        self._round: list[int] = []  # sizes still to ask about, the last one next
         self._asked: float | None = None
 
     def __repr__(self) -> str:
@@ -100,12 +111,16 @@ class Witness:
 
     @property
     def unproven_s(self) -> float:
-        """Seconds for which newer checkpoints were shown without any proof; 0 where all is proven.
+        """Seconds since the oldest checkpoint was shown that is still unproven; 0 where all are.
 
-        A gateway that gives no proofs fails no call. Watch this where that matters to you.
+        A gateway that gives no proofs fails no call. Watch this where that matters to you: some
+        time past `every` is usual. More than 1,024 that wait are too many to keep: from then on it
+        counts for as long as the witness lives.
         """
         with self._lock:
-            return 0.0 if self._ahead is None else self._clock() - self._ahead_since
+            waiting = [each.since for each in self._open.values()]
+            lost = [] if self._lost_since is None else [self._lost_since]
+            return self._clock() - min(waiting + lost) if waiting or lost else 0.0
 
     def observe(self, header: str | None) -> None:
         """Take the header of an answer. None, as from an older gateway, says nothing.
@@ -131,21 +146,48 @@ class Witness:
         if first:
             self._keep()
 
-    def due(self) -> list[Question]:
-        """What to ask the gateway for now; nothing where that was done a short time ago."""
-        with self._lock:
-            now = self._clock()
-            if self._asked is not None and now - self._asked < self._every:
-                return []
-            found = self._questions()
-            if found:
-                self._asked = now
-            return found
+    def due(self) -> Iterator[Question]:
+        """What to ask the gateway for now, one after another, each by what is proven by then.
 
-    def questions(self) -> list[Question]:
-        """What has not been proven yet, whenever that was asked for last."""
+        Nothing where a round is over that began a short time ago. A few at once: the next call
+        goes on with the others.
+        """
+        for number in range(AT_ONCE):
+            with self._lock:
+                if number == 0:
+                    self._begin()
+                question = self._next(self._round)
+            if question is None:
+                return
+            yield question
+
+    def questions(self) -> Iterator[Question]:
+        """All that has not been proven yet, each once, whenever that was asked for last."""
         with self._lock:
-            return self._questions()
+            waiting = self._waiting()
+        while True:
+            with self._lock:
+                question = self._next(waiting)
+            if question is None:
+                return
+            yield question
+
+    def about(self, shown: Checkpoint) -> Iterator[Question]:
+        """What to ask until this checkpoint, which was observed, is proven; nothing where it is."""
+        while True:
+            with self._lock:
+                kept = self._proven
+                if kept is None or shown in (kept, self._sound.get(shown.size)):
+                    return
+            yield Question(kept, shown)
+
+    def put_off(self, question: Question) -> None:
+        """Its proof cannot be had: ask for no more before the next round, and then for it last."""
+        with self._lock:
+            self._round.clear()
+            waiting = self._open.get(question.shown.size)
+            if waiting is not None:
+                waiting.failures += 1
 
     def settle(self, question: Question, answer: Fields) -> None:
         """Take the gateway's answer to a question.
@@ -167,32 +209,53 @@ class Witness:
     def _compare(self, shown: Checkpoint, proven: Checkpoint) -> None:
         if shown.origin != proven.origin:
             self._alarm(f"The gateway shows the log {shown.origin!r}.", proven, shown)
-        for known in (proven, self._seen.get(shown.size)):
+        waiting = self._open.get(shown.size)
+        for known in (proven, self._sound.get(shown.size), waiting and waiting.shown):
             if known is not None and known.size == shown.size and known.root != shown.root:
                 detail = f"The gateway shows another log of {shown.size} entries."
                 self._alarm(detail, known, shown)
-        self._seen.setdefault(shown.size, shown)
-        self._seen.move_to_end(shown.size)
-        if len(self._seen) > _SIZES:
-            self._sound.discard(self._seen.popitem(last=False)[0])
-        if shown.size == proven.size:
-            self._sound.add(shown.size)
-        elif shown.size not in self._sound:
-            self._wait(shown, proven)
+        if shown.size == proven.size or shown.size in self._sound:
+            self._remember(shown)
+        elif waiting is None:
+            self._wait(shown)
 
-    def _wait(self, shown: Checkpoint, proven: Checkpoint) -> None:
-        """Let it be asked about; of several the one that was shown last."""
-        if shown.size < proven.size:
-            self._behind = shown
-            return
-        if self._ahead is None:
-            self._ahead_since = self._clock()
-        self._ahead = shown
+    def _remember(self, shown: Checkpoint) -> None:
+        """As proven, and so with nothing left to ask."""
+        self._open.pop(shown.size, None)
+        self._sound.setdefault(shown.size, shown)
+        self._sound.move_to_end(shown.size)
+        if len(self._sound) > _PROVEN:
+            self._sound.popitem(last=False)
 
-    def _questions(self) -> list[Question]:
-        kept = self._proven
-        waiting = [each for each in (self._ahead, self._behind) if each is not None]
-        return [] if kept is None else [Question(kept, shown) for shown in waiting]
+    def _wait(self, shown: Checkpoint) -> None:
+        """Let it be asked about. Of too many the last but one gives way, and counts as unproven:
+        what was shown first is evidence, and the newest one says where the log is."""
+        if len(self._open) >= _OPEN:
+            lost = self._open.popitem()[1]
+            if self._lost_since is None:
+                self._lost_since = lost.since
+                log.warning("more than %d checkpoints wait for proofs; some are not kept", _OPEN)
+        self._open[shown.size] = _Open(shown, self._clock())
+
+    def _begin(self) -> None:
+        """Begin a round, where the last one is over and was long enough ago."""
+        now = self._clock()
+        soon = self._asked is not None and now - self._asked < self._every
+        if self._open and not self._round and not soon:
+            self._asked, self._round = now, self._waiting()
+
+    def _waiting(self) -> list[int]:
+        """The sizes of all that is open. Last, and so asked about first, is what was shown last;
+        before it stands what could not be proven so far, so that it keeps nothing else waiting."""
+        return sorted(self._open, key=lambda size: -self._open[size].failures)
+
+    def _next(self, sizes: list[int]) -> Question | None:
+        """Take the last of the sizes that is still open."""
+        while sizes:
+            waiting = self._open.get(sizes.pop())
+            if waiting is not None and self._proven is not None:
+                return Question(self._proven, waiting.shown)
+        return None
 
     def _conclude(self, question: Question, holds: bool) -> Checkpoint | None:
         """Change the state as an answer says; the checkpoint that is the newest proven one by it.
@@ -201,13 +264,9 @@ class Witness:
             Forked: the proof does not hold.
         """
         kept, shown = question.kept, question.shown
-        if self._ahead == shown:
-            self._ahead = None
-        if self._behind == shown:
-            self._behind = None
         if not holds:
             # Where it is shown again, it is asked about again.
-            self._seen.pop(shown.size, None)
+            self._open.pop(shown.size, None)
             self._alarm(
                 f"The gateway cannot prove that its log of {question.new.size} entries begins "
                 f"with that of {question.old.size}.",
@@ -215,14 +274,11 @@ class Witness:
                 shown,
             )
         if shown.size > kept.size and self._proven is not kept:
-            return None  # another thread was faster; shown again, it is compared with that one
-        if shown.size in self._seen:
-            self._sound.add(shown.size)
+            return None  # another thread was faster; it is compared with that one in its turn
+        self._remember(shown)
         if shown.size < kept.size:
             return None
-        self._proven, self._ahead_since = shown, self._clock()
-        if self._ahead is not None and self._ahead.size <= shown.size:
-            self._ahead, self._behind = None, self._ahead
+        self._proven = shown
         return shown
 
     def _keep(self) -> None:
@@ -249,6 +305,7 @@ class Witness:
             Forked: always.
         """
         self._asked = None
+        self._round.clear()
         raise Forked(
             f"{detail} It is not the log that was seen before: keep `kept` and `shown` of this "
             "error, and stop.",

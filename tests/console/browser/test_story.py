@@ -19,6 +19,9 @@ pytestmark = pytest.mark.browser
 
 KEY = SigningKey("inwit-4f1a09c2", bytes(range(32)))
 OTHER = SigningKey("inwit-4f1a09c2", bytes(32))
+NO_ED25519 = (
+    "crypto.subtle.importKey = () => Promise.reject(new DOMException('', 'NotSupportedError'))"
+)
 
 
 async def covered(floor: Floor) -> Signed:
@@ -142,7 +145,7 @@ async def test_a_changed_byte_does_not_hold(make_floor: MakeFloor, thorough: boo
     await tamper(floor, response, thorough=thorough)
     await look_up(floor, page, response)
 
-    changed = page.locator(".story > li", has_text="not lead to the root that was signed")
+    changed = page.locator(".story > li", has_text="not lead to the checkpoint\u2019s root")
     if not thorough:
         await expect(changed).to_have_count(1)
         await expect(changed).to_contain_text("This entry is not as it was written")
@@ -193,11 +196,51 @@ async def test_a_browser_without_ed25519_says_so(make_floor: MakeFloor) -> None:
     response = await ruled(floor)
     await covered(floor)
     page = await floor.person("ann", Role.AUDITOR)
-    await page.add_init_script(
-        "crypto.subtle.importKey = () => Promise.reject(new DOMException('', 'NotSupportedError'))"
-    )
+    await page.add_init_script(NO_ED25519)
     await look_up(floor, page, response)
 
     await expect(said(page)).to_contain_text("its signature could not be checked here")
     await expect(said(page)).to_have_class("notice warn")
-    assert set(await standings(page)) == {"in the log"}
+    assert set(await standings(page)) == {"signature not checked"}
+    await expect(page.locator(".story .tag.good")).to_have_count(0)
+    first = page.locator("[data-proof]").first
+    await expect(first).to_contain_text("lead to the checkpoint\u2019s root; who signed that could")
+    await expect(first).not_to_contain_text("signed root")
+
+
+@pytest.mark.parametrize("knows_ed25519", [True, False])
+async def test_an_entry_without_bytes_is_no_more_than_its_hash(
+    make_floor: MakeFloor, knows_ed25519: bool
+) -> None:
+    """Nothing in the log says that it was pruned: the server only holds its bytes back."""
+    floor = await make_floor(undo_s=0)
+    response = await ruled(floor)
+    page = await floor.person("ann", Role.AUDITOR)
+    signed = await covered(floor)
+    if not knows_ed25519:
+        await page.add_init_script(NO_ED25519)
+    await withhold(floor, response)
+    await look_up(floor, page, response)
+
+    found = await standings(page)
+    others = "in the log" if knows_ed25519 else "signature not checked"
+    assert found.count("only its hash") == 1
+    assert set(found) == {"only its hash", others}
+    good = len(found) - 1 if knows_ed25519 else 0
+    await expect(said(page)).to_contain_text(f"{good} of {len(found)} entries here")
+    await expect(said(page)).to_contain_text("only its hash: 1")
+    await expect(said(page)).to_have_class("notice warn")
+    held_back = page.locator("[data-proof]", has_text="only its hash")
+    await expect(held_back.locator(".tag")).to_have_class("tag warn")
+    await expect(held_back).to_contain_text("its bytes were pruned, is the server\u2019s word")
+    await expect(page.get_by_text("who signed that")).to_have_count(0 if good else len(found))
+    await check_against(page, KEY.vkey, signed.note)
+    await expect(held_back).to_contain_text("under your checkpoint")
+    assert await standings(page) == found
+
+
+async def withhold(floor: Floor, response: str) -> None:
+    """Leave the hash of the decision alone, as if it had been pruned."""
+    values = {"type": "pruned", "tenant": "", "response_id": "", "body": b""}
+    update = sa.update(ENTRIES).filter_by(response_id=response, type="decision").values(**values)
+    await floor.world.site.database.write(lambda connection: connection.execute(update))

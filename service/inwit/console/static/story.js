@@ -162,7 +162,7 @@ async function checkpointOf(keys, own) {
   const { signed, key } = await signer(note, keys);
   const name = `The checkpoint over the first ${note.size} entries`;
   if (signed === "yes") return { note, line: ["good", `${name} is signed by ${whose}: ${key.name}+${key.id}.`] };
-  if (signed === "unknown") return { note, line: ["warn", `${name}: its signature could not be checked here, since this browser knows no Ed25519.`] };
+  if (signed === "unknown") return { note, unsigned: true, line: ["warn", `${name}: its signature could not be checked here, since this browser knows no Ed25519.`] };
   const why = `the checkpoint is not signed by ${whose}`;
   return { note, why, line: ["bad", `${name} does not hold: it is not signed by ${whose}.`] };
 }
@@ -201,10 +201,13 @@ async function standing(entry, log, kept) {
   if (!entry.proof) return ["bad", "does not hold", "the log lacks hashes that its proof needs"];
   const leaf = body ? await leafHash(body) : decoded(entry.hash);
   const root = await rootFrom(leaf, entry.sequence - 1, log.note.size, entry.proof.map(decoded));
-  if (!root || !same(root, log.note.root)) return ["bad", "does not hold", "its bytes do not lead to the root that was signed"];
+  if (!root || !same(root, log.note.root)) return ["bad", "does not hold", "its bytes do not lead to the checkpoint\u2019s root"];
   if (kept.why) return ["bad", "does not hold", "your checkpoint speaks against this log"];
   const under = entry.sequence <= kept.size ? ", and under your checkpoint" : "";
-  return ["good", "in the log", `${body ? "its bytes lead" : "its hash leads; the bytes were pruned"} to the signed root${under}`];
+  const way = `${body ? "its bytes lead" : "its hash leads"} to the ${log.unsigned ? "checkpoint\u2019s" : "signed"} root${under}`;
+  const unsigned = log.unsigned ? "; who signed that could not be checked here" : "";
+  if (!body) return ["warn", "only its hash", `${way}${unsigned}; that it is one of this response, and that its bytes were pruned, is the server\u2019s word`];
+  return log.unsigned ? ["warn", "signature not checked", `${way}${unsigned}`] : ["good", "in the log", way];
 }
 
 function says(body, sequence) {
@@ -253,7 +256,9 @@ function summed(standings, lines) {
   const count = (look) => standings.filter((each) => each[0] === look).length;
   const all = `${standings.length} ${standings.length === 1 ? "entry" : "entries"} here`;
   const parts = [`Checked in this browser: ${count("good")} of ${all} ${count("good") === 1 ? "is" : "are"} in the log`];
-  if (count("warn")) parts.push(`${count("warn")} not yet covered`);
+  for (const words of new Set(standings.filter(([look]) => look === "warn").map((each) => each[1]))) {
+    parts.push(`${words}: ${standings.filter((each) => each[1] === words).length}`);
+  }
   if (count("bad")) parts.push(`${count("bad")} ${count("bad") === 1 ? "does" : "do"} not hold`);
   const looks = [...standings.map((each) => each[0]), ...lines.map((each) => each[0])];
   const worst = ["bad", "warn"].find((each) => looks.includes(each)) || "good";
