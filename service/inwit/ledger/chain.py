@@ -15,6 +15,7 @@ from inwit.decisions import (
     AcceptedRecord,
     AnyRecord,
     CutRecord,
+    Decision,
     FailedRecord,
     Origin,
     Outcome,
@@ -198,7 +199,15 @@ def _round(each: Round) -> dict[str, Any]:
         "explanation": each.explanation.status.value if each.explanation else None,
         "disagreement": decision.disagreement,
         "sampling": {"rate": slice_.rate, "drawn": slice_.drawn} if slice_ else None,
+        **_categories(decision),
     }
+
+
+def _categories(decision: Decision) -> dict[str, Any]:
+    """Of one candidate; left out where they are just what its verdicts name."""
+    named = {category for verdict in decision.verdicts for category in verdict.categories}
+    found = [category.value for category in decision.categories]
+    return {} if named == set(decision.categories) else {"categories": found}
 
 
 def _verdict(verdict: Verdict) -> dict[str, Any]:

@@ -41,6 +41,8 @@ from inwit.ledger.stored import output_of
 from inwit.ledger.tables import ESCALATIONS, RULINGS, SLOTS
 from inwit.ledger.transaction import Transaction
 
+FORGOTTEN = "forgotten"  # why a case ended whose time was not over: its content is gone
+
 
 def settle(transaction: Transaction, case_id: str) -> Case:
     """Draw the conclusion from the rulings that have taken effect, where there is one."""
@@ -96,7 +98,7 @@ def end_forgotten(transaction: Transaction, case_id: str) -> None:
     case, terms = case_of(transaction.connection, case_id)
     if case.state.open:
         output, silent = _expired_output(transaction, terms), replace(terms, callback_url=None)
-        _close(transaction, case, silent, Settled.NOBODY_RULED, output, None)
+        _close(transaction, case, silent, Settled.NOBODY_RULED, output, None, why=FORGOTTEN)
 
 
 def rulings_of(connection: sa.Connection, case_id: str) -> list[Ruling]:
@@ -209,6 +211,7 @@ def _close(
     ending: Settled,
     output: Output,
     final: Ruling | None,
+    why: str | None = None,
 ) -> None:
     """The one place where a case ends."""
     state = CaseState.RESOLVED if final else CaseState.EXPIRED
@@ -226,7 +229,7 @@ def _close(
         raise Conflict("This case is closed.")
     slots = sa.update(SLOTS).where(SLOTS.c.escalation_id == case.id).values(lease_until=None)
     transaction.connection.execute(slots)
-    _note_outcome(transaction, case, ending, output, final)
+    _note_outcome(transaction, case, ending, output, final, why)
     if terms.callback_url is not None and case.expected is None:
         deliveries.open(
             transaction,
@@ -239,7 +242,12 @@ def _close(
 
 
 def _note_outcome(
-    transaction: Transaction, case: Case, ending: Settled, output: Output, final: Ruling | None
+    transaction: Transaction,
+    case: Case,
+    ending: Settled,
+    output: Output,
+    final: Ruling | None,
+    why: str | None,
 ) -> None:
     """Ties the ruling to the bytes. Of a golden case nothing is released, so none are told."""
     content = {
@@ -257,6 +265,7 @@ def _note_outcome(
         "released": released,
         "digest": output.digest,
         "policy": case.policy.digest,
+        **({} if why is None else {"why": why}),
     }
     contents = {} if golden else {"released": json.dumps(content).encode()}
     note(transaction, case, ActKind.OUTCOME, None, facts, contents)

@@ -4,17 +4,20 @@ import asyncio
 import json
 import os
 import random
+import shutil
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from inwit.errors import SetupError
-from inwit.ledger.database import Database
+from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.exports.exporter import Exporter, Wanted
 from inwit.ledger.exports.forms import Form
 from inwit.ledger.exports.leaves import Selection
-from inwit.ledger.exports.places import Folder
+from inwit.ledger.exports.places import Folder, PlaceError
 from inwit.ledger.tables import CONTENTS, ENTRIES
 from tests.ledger.exports.ledgers import (
     GROUNDS,
@@ -30,6 +33,15 @@ from tests.ledger.exports.ledgers import (
 
 STATE = "inwit-export-jsonl.json"
 SEEDS = int(os.environ.get("EXPORT_SEEDS", "3"))
+
+
+class Failing(Folder):
+    """A folder in which no part comes to its name."""
+
+    def put_file(self, name: str, file: Path) -> None:
+        if "/part-" in name:
+            raise PlaceError("No.")
+        super().put_file(name, file)
 
 
 def sequences(folder: Path) -> list[int]:
@@ -88,14 +100,36 @@ async def test_a_part_that_was_taken_away_is_written_again_without_the_state(
     assert sequences(tmp_path) == list(range(1, 10))
 
 
-async def test_the_newest_part_is_missed(database: Database, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", [None, STATE])
+async def test_parts_that_are_taken_elsewhere_are_not_written_again(
+    database: Database, tmp_path: Path, lost: str | None
+) -> None:
     await grow(database, 4)
     await export(database, tmp_path, rows=2)
-    (tmp_path / "jsonl" / "part-000000000003-000000000004.jsonl").unlink()
+    for part in (tmp_path / "jsonl").iterdir():
+        part.unlink()
+    if lost:
+        (tmp_path / lost).unlink()
+    await grow(database, 1)
 
-    await export(database, tmp_path, rows=2)
+    for _ in range(2):
+        await export(database, tmp_path, rows=2)
 
-    assert sequences(tmp_path) == [1, 2, 3, 4]
+    assert sequences(tmp_path) == [5]
+
+
+async def test_a_claim_that_was_not_finished_is_written(database: Database, tmp_path: Path) -> None:
+    await grow(database, 4)
+    exporter = Exporter(database, Failing(tmp_path), Wanted(Form.JSONL))
+    await exporter.open()
+    with pytest.raises(PlaceError):
+        await exporter.step()
+    await grow(database, 1)
+
+    await export(database, tmp_path)
+
+    assert sequences(tmp_path) == [1, 2, 3, 4, 5]
+    assert tiles(tmp_path, Form.JSONL, 5)
 
 
 @pytest.mark.parametrize("form", list(Form))
@@ -168,6 +202,85 @@ async def test_another_ledger_is_not_mixed_in(database: Database, tmp_path: Path
 
     with pytest.raises(SetupError, match="another ledger"):
         await export(database, tmp_path)
+
+
+@asynccontextmanager
+async def ledger_in(folder: Path) -> AsyncGenerator[Database]:
+    database = Database(sqlite_url(folder))
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def backup(tmp_path: Path) -> Path:
+    """A copy of a ledger of three entries; six were exported of the one that it was copied from."""
+    (tmp_path / "var").mkdir()
+    async with ledger_in(tmp_path / "var") as database:
+        await grow(database, 3)
+    shutil.copytree(tmp_path / "var", tmp_path / "backup")
+    async with ledger_in(tmp_path / "var") as database:
+        await grow(database, 3)
+        await export(database, tmp_path / "out", rows=2)
+    return tmp_path / "backup"
+
+
+def only_acme(out: Path) -> bool:
+    return {line["entry"]["tenant"] for line in lines(out)} == {"acme"} and tiles(
+        out, Form.JSONL, 6
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [(0, "up to 6, and the ledger ends at 3"), (3, "entry 6 is not"), (9, "entry 6 is not")],
+)
+async def test_a_ledger_that_was_restored_is_not_mixed_in(
+    backup: Path, tmp_path: Path, more: int, problem: str
+) -> None:
+    async with ledger_in(backup) as database:
+        await grow(database, more, "globex")
+        with pytest.raises(SetupError, match=problem):
+            await export(database, tmp_path / "out")
+    assert only_acme(tmp_path / "out")
+
+
+async def test_a_ledger_that_was_restored_is_known_by_the_claims(
+    backup: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out" / STATE).unlink()
+    async with ledger_in(backup) as database:
+        await grow(database, 9, "globex")
+        with pytest.raises(SetupError, match="entry 4 is not"):
+            await export(database, tmp_path / "out")
+    assert only_acme(tmp_path / "out")
+
+
+async def test_a_ledger_that_is_replaced_meanwhile_ends_the_export(
+    database: Database, tmp_path: Path
+) -> None:
+    await grow(database, 3)
+    exporter = await export(database, tmp_path)
+    await change(database, 3, hash=bytes(32))
+    await grow(database, 1)
+
+    with pytest.raises(SetupError, match="entry 3 is not"):
+        await exporter.step()
+
+
+async def test_notes_of_before_go_on_working(database: Database, tmp_path: Path) -> None:
+    await grow(database, 4)
+    await export(database, tmp_path, rows=2)
+    for notes in (tmp_path / STATE, *(tmp_path / "inwit-export-jsonl").iterdir()):
+        told = json.loads(notes.read_bytes())
+        del told["leaf"]
+        notes.write_text(json.dumps(told))
+    await change(database, 4, hash=bytes(32))
+    await grow(database, 1)
+
+    await export(database, tmp_path, rows=2)
+
+    assert sequences(tmp_path) == [1, 2, 3, 4, 5]
 
 
 async def test_what_was_changed_stops_nothing_and_is_told(

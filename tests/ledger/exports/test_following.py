@@ -1,7 +1,11 @@
 """An export that goes on: parts of a sensible size, and nothing left at its end."""
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from inwit.ledger.database import Database
 from inwit.ledger.exports.exporter import Exporter, Wanted
@@ -90,3 +94,31 @@ async def test_a_place_that_fails_is_tried_again(database: Database, tmp_path: P
     await task
 
     assert parts(tmp_path / "out") == [(1, 2)]
+
+
+class Full(Watched):
+    """A folder of a disk that is full as often as it is told to be."""
+
+    @contextmanager
+    def scratch(self) -> Generator[Path]:
+        with super().scratch() as scratch:
+            if self.failures:
+                self.failures -= 1
+                (scratch / "lines").symlink_to("/dev/full")
+            yield scratch
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+async def test_a_disk_that_is_full_is_tried_again(database: Database, tmp_path: Path) -> None:
+    place, stop = Full(tmp_path / "out"), asyncio.Event()
+    made = await exporter(database, place, 2)
+    place.failures = 9
+    await grow(database, 2)
+    task = asyncio.create_task(follow([made], Pace(2, 0.01, 3600), stop))
+
+    await place.next()
+    stop.set()
+    await task
+
+    assert place.failures == 0
+    assert [each["sequence"] for each in lines(tmp_path / "out")] == [1, 2]

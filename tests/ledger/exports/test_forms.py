@@ -13,7 +13,16 @@ from google.protobuf.json_format import Parse
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from inwit.cases import ActKind, ActRecord, Hold, Offer, OnExpiry, Output, RulingKind
-from inwit.decisions import Reason, Record, Round
+from inwit.decisions import (
+    CutReason,
+    CutRecord,
+    Reason,
+    Record,
+    RewriteOutcome,
+    Round,
+    Sent,
+    WindowRecord,
+)
 from inwit.errors import SetupError
 from inwit.ledger.database import Database
 from inwit.ledger.exports import columns, jsonl, ocsf, statements
@@ -22,12 +31,13 @@ from inwit.ledger.exports.forms import Form
 from inwit.ledger.exports.parquet import NOBODY, tenant_folder
 from inwit.ledger.exports.places import Folder
 from inwit.ledger.exports.statements import STATEMENT_CATEGORIES, read_grounds
-from inwit.types import Action, Candidate, Category, Severity
+from inwit.types import Action, Candidate, Category, Severity, Usage
 from tests.ledger.exports.ledgers import (
     DECISION,
     GROUNDS,
     ORIGIN,
     RECORD,
+    VERDICT,
     append,
     bodies,
     export,
@@ -164,6 +174,25 @@ async def test_every_ocsf_event_fits_its_class(database: Database, tmp_path: Pat
     assert events[14]["status_id"] == 2
 
 
+async def test_an_ocsf_event_has_every_column(database: Database, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    await fill(database)
+
+    await export(database, tmp_path, Form.OCSF)
+    await export(database, tmp_path, Form.PARQUET)
+
+    apart = {"time", "sequence", "entry", "tenant_name", "response_id"}
+    events = lines(tmp_path, Form.OCSF)
+    for event, row in zip(events, parquet_rows(tmp_path), strict=True):
+        expected = {name: value for name, value in row.items() if value is not None}
+        assert event["unmapped"] == {k: v for k, v in expected.items() if k not in apart}
+        metadata = event["metadata"]
+        assert (metadata["sequence"], metadata["uid"]) == (row["sequence"], row["entry"])
+        assert metadata["tenant_uid"] == row["tenant_name"]
+        assert event["time"] == round(row["time"].timestamp() * 1000)
+        assert metadata.get("correlation_uid") == row["response_id"] or row["response_id"] is None
+
+
 async def test_every_line_for_a_collector_is_a_request(database: Database, tmp_path: Path) -> None:
     await fill(database)
 
@@ -214,7 +243,7 @@ async def test_a_statement_for_each_response_that_was_withheld(
         "automated_detection": "Yes",
         "automated_decision": "AUTOMATED_DECISION_FULLY",
     }
-    assert "(self harm, hate). It was withheld without a person." in blocked["decision_facts"]
+    assert "found to need care (self harm, hate)." in blocked["decision_facts"]
     assert ruled["category"] == "STATEMENT_CATEGORY_SCAMS_AND_FRAUD"
     assert ruled["automated_decision"] == "AUTOMATED_DECISION_PARTIALLY"
     assert (ruled["content_date"], ruled["application_date"]) == ("2026-11-23", "2026-11-24")
@@ -304,6 +333,49 @@ async def test_columns_have_the_types_that_are_named(database: Database, tmp_pat
         *("esc_3", "ruled", "block"),
     )
     assert (settled["policy"], settled["released"], settled["golden"]) == ("default", False, False)
+
+
+async def test_what_left_of_a_stream_before_it_was_decided(
+    database: Database, tmp_path: Path
+) -> None:
+    pytest.importorskip("pyarrow")
+    sent = Sent(500, 2, Usage(), retracted=True)
+    cut = CutRecord(ORIGIN, RECORD.time, CutReason.CALLER_GONE, 70, None, {})
+    await append(database, [of(1), of(2, sent=sent), cut, act(ActKind.SIGNED_IN)])
+
+    await export(database, tmp_path, Form.PARQUET)
+
+    told = [(row["sent_length"], row["retracted"]) for row in parquet_rows(tmp_path)]
+    assert told == [(0, False), (500, True), (70, False), (None, None)]
+
+
+async def test_categories_of_every_candidate(database: Database, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    bad = replace(DECISION, action=Action.REWRITE, categories=(Category.HATE,))
+    named = replace(VERDICT, judge="guard", categories=(Category.DECEPTION,))
+    worse = replace(bad, categories=(Category.DECEPTION,), verdicts=(VERDICT, named))
+    rounds = [Round(Candidate(each.covers, "m"), each) for each in (bad, worse, DECISION)]
+    window = WindowRecord(ORIGIN, RECORD.time, 0, 9, rounds[0], {})
+    passed = replace(DECISION, verdicts=(VERDICT, named))  # below the policy's thresholds
+    await append(
+        database,
+        [
+            of(1, rounds=tuple(rounds), rewrites=(RewriteOutcome.FLAGGED, RewriteOutcome.PASSED)),
+            of(2, decision=passed, rounds=(Round(Candidate("", "m"), passed),)),
+            window,
+            act(ActKind.SIGNED_IN),
+        ],
+    )
+    before: dict[str, Any] = json.loads((await bodies(database))[1])
+    for each in before["rounds"]:
+        each.pop("categories", None)  # entries of before have them of the last one alone
+    await forge(database, [json.dumps(before).encode()])
+
+    await export(database, tmp_path, Form.PARQUET)
+
+    assert [row["categories"] for row in parquet_rows(tmp_path)] == [
+        *(["hate", "deception"], [], ["hate"], None, ["deception"]),
+    ]
 
 
 async def test_facts_of_another_type_stop_nothing(database: Database, tmp_path: Path) -> None:

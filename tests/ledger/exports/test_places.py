@@ -74,6 +74,13 @@ async def test_every_form_goes_to_every_place(database: Database, place: Place, 
         assert f"'{place.root}{'parquet/' if place.root else ''}day=*".encode() in views
 
 
+def test_a_file_that_cannot_be_written_is_the_place_that_fails(place: Place) -> None:
+    with pytest.raises(PlaceError, match="not whole yet"), place.scratch() as scratch:
+        (scratch / "no" / "such").write_bytes(b"1")
+    with pytest.raises(ZeroDivisionError), place.scratch():
+        raise ZeroDivisionError
+
+
 def test_a_folder_is_tidied_of_what_was_killed_long_ago(tmp_path: Path) -> None:
     old, new = tmp_path / ".inwit-old", tmp_path / ".inwit-new"
     for folder in (old, new):

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,15 +12,34 @@ import pytest
 import sqlalchemy as sa
 
 from inwit.cases import RulingKind
-from inwit.decisions import Decision, Origin, Reason
+from inwit.decisions import (
+    CutReason,
+    CutRecord,
+    Decision,
+    Origin,
+    Reason,
+    RewriteOutcome,
+    Round,
+    Sent,
+)
+from inwit.ledger import golden, rulings
 from inwit.ledger.exports.exporter import Exporter, Wanted
 from inwit.ledger.exports.following import export_all
 from inwit.ledger.exports.forms import Form
 from inwit.ledger.exports.parquet import queries
 from inwit.ledger.exports.places import Folder
-from inwit.types import Action, Category, Enforcement, PolicyRef, ReviewStatus, Verdict
-from tests.ledger.case_world import REVIEWERS, SENIOR, World
-from tests.ledger.exports.ledgers import of
+from inwit.types import (
+    Action,
+    Candidate,
+    Category,
+    Enforcement,
+    PolicyRef,
+    ReviewStatus,
+    Usage,
+    Verdict,
+)
+from tests.ledger.case_world import LEASE, REVIEWERS, SENIOR, World
+from tests.ledger.exports.ledgers import DECISION, of
 from tests.ledger.test_store import RECORD as HELD
 
 duckdb = pytest.importorskip("duckdb")
@@ -77,17 +97,19 @@ def decide(
     action: Action = Action.ALLOW,
     reviewed: bool = True,
     policy: str = "default",
+    enforcement: Enforcement = Enforcement.FULL,
+    sent: Sent | None = None,
 ) -> None:
     verdict = Verdict("conscience", ReviewStatus.JUDGED, risk=0.5)
     decision = Decision(
         action, (Reason.IN_DOUBT,), (verdict,), "cd" * 32, reviewed=reviewed, categories=categories
     )
-    record = of(number, time=time, decision=decision)
+    record = of(number, time=time, decision=decision, sent=sent)
     origin: Origin = replace(
         record.origin,
         response_id=f"resp_plain_{number}",
         policy=PolicyRef(policy, "1", "ab" * 32),
-        enforcement=Enforcement.FULL,
+        enforcement=enforcement,
     )
     world.do(lambda each: each.add(replace(record, origin=origin)))
 
@@ -121,6 +143,17 @@ async def test_trigger_rate_by_category_by_week(world: World, tmp_path: Path) ->
         ("2026-11-23", "hate", 2, 4),
     ]
     assert [round(row["rate"], 3) for row in rows] == [0.1, 0.3, 0.5]
+
+
+async def test_a_harm_that_a_rewrite_cured_was_found(world: World, tmp_path: Path) -> None:
+    bad = replace(DECISION, action=Action.REWRITE, categories=(Category.HATE,))
+    rounds = tuple(Round(Candidate("", "m"), each) for each in (bad, DECISION))
+    record = of(1, rounds=rounds, rewrites=(RewriteOutcome.PASSED,))
+    world.do(lambda each: each.add(record))
+
+    (row,) = (await asked(world, tmp_path))("trigger_rate_by_category_by_week")
+
+    assert (row["category"], row["triggered"], row["decisions"]) == ("hate", 1, 1)
 
 
 async def test_what_people_made_of_what_was_held(world: World, tmp_path: Path) -> None:
@@ -174,6 +207,86 @@ async def test_what_people_made_of_what_was_held(world: World, tmp_path: Path) -
     age = (datetime.now(UTC) - OPENED).total_seconds()
     assert waiting[0]["age_s"] == pytest.approx(age, abs=60)
     assert waiting[0]["severity"] == "high"
+
+
+async def test_rulings_that_stand_on_real_cases(world: World, tmp_path: Path) -> None:
+    ada, ben, _ = REVIEWERS
+    case = world.held()
+    world.claim(case, ada, "token")
+    wrong, _ = world.rule(case, ada, "token", RulingKind.APPROVE, undo_s=60)
+    world.do(lambda each: rulings.undo(each, case, wrong.id, ada.id, "again", LEASE))
+    world.rule(case, ada, "again", RulingKind.BLOCK)
+    world.do(lambda each: golden.make_golden(each, case, RulingKind.BLOCK, "rev_admin"))
+    practice = world.do(lambda each: golden.next_golden(each, ben, "token", LEASE))
+    assert practice is not None
+    world.rule(practice[0].id, ben, "token", RulingKind.APPROVE)
+
+    (row,) = (await asked(world, tmp_path))("reviewer_decisions")
+
+    assert {name: value for name, value in row.items() if value} == {
+        "reviewer": ada.id,
+        "rulings": 1,
+        "blocked": 1,
+        "undone": 1,
+    }
+
+
+async def test_streams_that_left_before_their_review(world: World, tmp_path: Path) -> None:
+    day = datetime(2026, 11, 16, tzinfo=UTC)
+    at_once = Enforcement.AUDIT_ONLY
+    decide(world, 1, day, enforcement=at_once, sent=Sent(500, 0, Usage(), retracted=False))
+    decide(
+        world,
+        2,
+        day,
+        action=Action.BLOCK,
+        enforcement=at_once,
+        sent=Sent(500, 0, Usage(), retracted=True),
+    )
+    decide(world, 3, day, enforcement=at_once)  # a call of a tool: it left after its decision
+    decide(world, 4, day, action=Action.BLOCK, enforcement=at_once)
+    decide(
+        world,
+        5,
+        day,
+        action=Action.BLOCK,
+        enforcement=Enforcement.WINDOWED,
+        sent=Sent(500, 2, Usage(), retracted=True),
+    )
+    origin = replace(of(6).origin, enforcement=at_once)
+    cut = CutRecord(origin, day, CutReason.CALLER_GONE, 70, None, {})
+    world.do(lambda each: each.add(cut))
+
+    (row,) = (await asked(world, tmp_path))("unreviewed_releases")
+
+    del row["day"], row["policy"]
+    assert row == {
+        "enforcement": "audit_only",
+        "released": 2,
+        "withheld_too_late": 1,
+        "cut": 1,
+        "unreviewed": 3,
+        "rate": 0.75,
+    }
+
+
+def _without(folder: Path, columns: list[str]) -> None:
+    arrow = import_module("pyarrow.parquet")
+    for part in folder.rglob("part-*.parquet"):
+        table = arrow.read_table(part, partitioning=None)
+        arrow.write_table(table.drop_columns(columns), part)
+
+
+async def test_parts_of_before_are_asked_too(world: World, tmp_path: Path) -> None:
+    """They do not have the columns that came later."""
+    day = datetime(2026, 11, 16, tzinfo=UTC)
+    decide(world, 1, day, enforcement=Enforcement.AUDIT_ONLY)
+    ask = await asked(world, tmp_path)
+    _without(tmp_path, ["sent_length", "retracted"])
+
+    (row,) = ask("unreviewed_releases")
+
+    assert (row["released"], row["unreviewed"]) == (1, 1)
 
 
 async def test_unreviewed_releases(world: World, tmp_path: Path) -> None:

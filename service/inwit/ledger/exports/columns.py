@@ -56,7 +56,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("outcome", Kind.TEXT, "`released`, `blocked`, `held`, `checked` or `failed`"),
     Column("action", Kind.TEXT, "what the policy made of it"),
     Column("reasons", Kind.TEXTS, "why, those that decided first"),
-    Column("categories", Kind.TEXTS, "kinds of harm that were found"),
+    Column("categories", Kind.TEXTS, "kinds of harm that were found, in any candidate"),
     Column("reviewed", Kind.FLAG, "whether every judge that was needed judged all of it"),
     Column("enforcement", Kind.TEXT, "`full`, `windowed` or `audit_only`"),
     Column("policy", Kind.TEXT, "name of the policy"),
@@ -78,6 +78,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("rewrites", Kind.TEXTS, "what became of each rewrite"),
     Column("finish_reason", Kind.TEXT, "why the text ends"),
     Column("masked", Kind.INTEGER, "pieces of private data that were masked"),
+    Column("sent_length", Kind.INTEGER, "code points of a stream that left before it was decided"),
+    Column("retracted", Kind.FLAG, "whether they were taken back"),
     Column("severity", Kind.TEXT, "of a held response"),
     Column("language", Kind.TEXT, "of a held response"),
     Column("required", Kind.INTEGER, "rulings that a held response needs"),
@@ -89,7 +91,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("tier", Kind.INTEGER, "of the slot that was ruled in"),
     Column("released", Kind.FLAG, "of an outcome: whether a person let a text out"),
     Column("golden", Kind.FLAG, "whether the case has a known answer, and no response"),
-    Column("why", Kind.TEXT, "of acts that have a reason, and of what failed"),
+    Column(
+        "why",
+        Kind.TEXT,
+        "of acts that have a reason, of what failed, and of a case that ended because its content "
+        "was erased (`forgotten`)",
+    ),
     Column("prompt_tokens", Kind.INTEGER, "read to write the answer"),
     Column("completion_tokens", Kind.INTEGER, "written"),
     Column("review_tokens", Kind.INTEGER, "read and written to review it"),
@@ -207,11 +214,12 @@ def _of_decision(facts: Facts) -> dict[str, Any]:
     return {
         "action": text(facts.get("action")),
         "reasons": texts(facts.get("reasons")),
-        "categories": texts(facts.get("categories")),
+        "categories": _categories(facts),
         "reviewed": _flag(facts.get("reviewed")),
         "rewrites": texts(facts.get("rewrites")),
         "finish_reason": text(facts.get("finish_reason")),
         "masked": sum(masked) if "masked" in facts else None,
+        **_of_stream(facts),
         "severity": text(hold.get("severity")),
         "language": text(hold.get("language")),
         "required": integer(hold.get("required")),
@@ -220,6 +228,20 @@ def _of_decision(facts: Facts) -> dict[str, Any]:
         "review_tokens": sum(each or 0 for each in both) if review else None,
         "total_ms": number(_inner(facts, "timings_ms").get("total")),
     }
+
+
+def _of_stream(facts: Facts) -> dict[str, Any]:
+    """Of what was decided, and of streams that were cut; nothing has left of other requests."""
+    if facts.get("type") == "cut":
+        return {"sent_length": integer(facts.get("length")), "retracted": False}
+    sent = _inner(facts, "sent")
+    if sent:
+        return {
+            "sent_length": integer(sent.get("length")),
+            "retracted": _flag(sent.get("retracted")),
+        }
+    nothing = "sent" in facts and facts["sent"] is None
+    return {"sent_length": 0, "retracted": False} if nothing else {}
 
 
 def _of_review(facts: Facts) -> dict[str, Any]:
@@ -246,6 +268,24 @@ def _of_review(facts: Facts) -> dict[str, Any]:
         "sampled": _flag(sampling.get("drawn")),
         "rounds": len(rounds),
     }
+
+
+def _categories(facts: Facts) -> list[str] | None:
+    """Those of the decision, and of the candidates before it that a rewrite has cured."""
+    decided, rounds = texts(facts.get("categories")), list(_objects(facts.get("rounds")))
+    if decided is None and not rounds:
+        return None
+    earlier = rounds if decided is None else rounds[:-1]  # a decision is about the last one
+    every = [decided or [], *map(_categories_of, earlier)]
+    return list(dict.fromkeys(name for each in every for name in each))
+
+
+def _categories_of(round_: Facts) -> list[str]:
+    """Of one candidate: what its verdicts name, where it says nothing else."""
+    if "categories" in round_:
+        return texts(round_["categories"]) or []
+    named = (texts(verdict.get("categories")) for verdict in _objects(round_.get("verdicts")))
+    return [name for each in named for name in each or []]
 
 
 def _of_act(told: Facts) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from inwit.ledger.exports.leaves import (
     Leaf,
     Selection,
     Standing,
-    first_hash,
     full_at,
+    hash_at,
     last_sequence,
     page,
 )
@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 ROWS = 50_000
 
+_ELSEWHERE = "Run `inwit ledger verify`, and export to another place."
 _TOLD = 20  # sequences of changed entries that are named
 
 
@@ -91,7 +92,6 @@ class Exporter:
         self._wanted = wanted
         self._progress = Progress(place, wanted.form.value)
         self._state = State("", wanted.selection.as_json())
-        self._present: set[str] = set()
         self._ranges: dict[int, int] = {}
         self.told = Told()
         self.begun = False  # whether something was exported here before
@@ -113,15 +113,16 @@ class Exporter:
             SetupError: the place holds another export, or cannot be used.
         """
         check(self._wanted.form, self._wanted.grounds)
-        ledger = await self._database.read(first_hash) or ""
-        self._present = self._progress.names()
-        self._ranges = ranges(self._present)
+        ledger = await self._hash(1)
+        present = self._progress.names()
+        self._ranges = ranges(present)
         state = self._progress.read()
-        self.begun = state is not None or bool(self._present)
+        self.begun = state is not None or bool(present)
         if state is None:
             end = await self._head() if self._wanted.selection.ranged else None
             state = State(ledger, self._wanted.selection.as_json(), end=end)
         self._state = self._checked(state, ledger)
+        await self._same_log(await self._head())
         if self._wanted.form is Form.PARQUET:
             put_views(self._place)
 
@@ -134,26 +135,48 @@ class Exporter:
         """Export the next batch; False where nothing is left.
 
         Raises:
-            SetupError: the place fails.
+            SetupError: the place fails, or the log is no longer the one that was exported.
             LedgerError: the database does.
         """
         first, head = self._state.done + 1, await self.head()
         if first > head:
             return False
+        await self._same_log(head)
         claim = await self._claim(first, head)
         if claim.last > head:  # another exporter has seen more than this database has yet
             return False
-        files = claim.files
-        if files is None or not self._present.issuperset(files):
+        files, leaf = claim.files, await self._hash(claim.last)
+        if files is None:  # they were there when it was noted, wherever they are by now
             files = await self._write(first, claim.last)
-            self._progress.complete(first, claim.last, files)
-        self._state = replace(self._state, done=claim.last, last=first, files=files)
+            self._progress.complete(first, claim.last, files, leaf)
+        elif claim.leaf and claim.leaf != leaf:
+            raise _parted(claim.last)
+        self._state = replace(self._state, done=claim.last, last=first, files=files, leaf=leaf)
         self._progress.write(self._state)
         self.told.batches += 1
         return True
 
     async def _head(self) -> int:
         return await self._database.read(last_sequence)
+
+    async def _hash(self, sequence: int) -> str:
+        found = await self._database.read(lambda connection: hash_at(connection, sequence))
+        return found or ""
+
+    async def _same_log(self, head: int) -> None:
+        """See that the log goes on from what is exported, and does not only begin like it.
+
+        Raises:
+            SetupError: it does not, as after a backup of the database was restored.
+        """
+        done, leaf = self._state.done, self._state.leaf
+        if head < done:
+            raise SetupError(
+                f"This place has the entries up to {done}, and the ledger ends at {head}: it is "
+                f"not the one that was exported, or an old copy of it. {_ELSEWHERE}"
+            )
+        if leaf and leaf != await self._hash(done):
+            raise _parted(done)
 
     def _checked(self, state: State, ledger: str) -> State:
         """The state, where this export may go on from it.
@@ -172,8 +195,6 @@ class Exporter:
                 f"A part goes beyond {self._progress.state_name}, which is not of this export. "
                 "Take that file away: what is there already is found by its names."
             )
-        if state.files and not self._present.issuperset(state.files):
-            state = replace(state, done=state.last - 1)  # its newest batch is gone: once more
         return replace(state, ledger=state.ledger or ledger)
 
     async def _claim(self, first: int, head: int) -> Claim:
@@ -203,9 +224,7 @@ class Exporter:
             for file in files:
                 self._place.put_file(file.name, file.path)
         self.told.rows += part.rows
-        names = tuple(file.name for file in files)
-        self._present.update(names)
-        return names
+        return tuple(file.name for file in files)
 
     async def _leaves(self, first: int, last: int) -> AsyncIterator[Leaf]:
         selection, after = self._wanted.selection, first - 1
@@ -218,3 +237,10 @@ class Exporter:
             if not found or (len(found) < PAGE and not selection.whole):
                 return
             after = found[-1].sequence
+
+
+def _parted(sequence: int) -> SetupError:
+    return SetupError(
+        f"The ledger's entry {sequence} is not the one that was exported to this place: the two "
+        f"logs have parted. {_ELSEWHERE}"
+    )

@@ -40,7 +40,7 @@ async def follow(exporters: Sequence[Exporter], pace: Pace, stop: asyncio.Event)
     Where the place or the database fails meanwhile, it is tried again at the next look.
 
     Raises:
-        SetupError: the place fails at the end.
+        SetupError: the place fails at the end, or the log is not the one that was exported.
         LedgerError: the database does.
     """
     waiting: dict[Exporter, float] = {}  # since when something waits

@@ -81,9 +81,9 @@ def last_sequence(connection: sa.Connection) -> int:
     return connection.execute(sa.select(sa.func.max(_ENTRY.sequence))).scalar() or 0
 
 
-def first_hash(connection: sa.Connection) -> str | None:
-    """The hash of the first entry, by which one ledger is told from another."""
-    found = connection.execute(sa.select(_ENTRY.hash).where(_ENTRY.sequence == 1)).scalar()
+def hash_at(connection: sa.Connection, sequence: int) -> str | None:
+    """The hash of the entry at a place: by it one log is told from another."""
+    found = connection.execute(sa.select(_ENTRY.hash).where(_ENTRY.sequence == sequence)).scalar()
     return None if found is None else _bytes(found).hex()
 
 

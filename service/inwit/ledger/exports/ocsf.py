@@ -11,7 +11,7 @@ from typing import Any
 
 from inwit import __version__
 from inwit.cases import ActKind
-from inwit.ledger.exports.columns import flat
+from inwit.ledger.exports.columns import COLUMNS, flat
 from inwit.ledger.exports.leaves import Leaf, Standing
 
 SCHEMA = "1.8.0"
@@ -44,12 +44,9 @@ _ACTIVITIES = {
     "decision": _CREATE,
     "check": _CREATE,
 }
-# Of these there is one row that says more of them; the rest goes into `unmapped`.
-_UNMAPPED = (
-    *("leaf_index", "leaf_hash", "type", "outcome", "action", "reasons", "reviewed", "enforcement"),
-    *("risk", "raw_risk", "classifier", "classifier_risk", "disagreement", "rewrites", "model"),
-    *("ending", "ruling", "ruling_kind", "first_verdict", "clause", "golden", "why"),
-)
+# These have a place in every event; all else goes into `unmapped`, also what some classes have.
+_MAPPED = frozenset({"sequence", "entry", "time", "tenant_name", "response_id"})
+_UNMAPPED = tuple(column.name for column in COLUMNS if column.name not in _MAPPED)
 
 
 def line_of(leaf: Leaf) -> bytes | None:

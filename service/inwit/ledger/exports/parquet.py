@@ -141,11 +141,15 @@ _VIEWS = """\
 -- Start DuckDB in this folder, and read this first: duckdb -init views.sql
 CREATE OR REPLACE VIEW entries AS
 SELECT * EXCLUDE (tenant, tenant_name), tenant_name AS tenant
-FROM read_parquet(
-    '{root}day=*/tenant=*/part-*.parquet',
-    hive_partitioning = true,
-    hive_types = {{'day': DATE}},
-    union_by_name = true
+FROM (
+    SELECT * FROM read_parquet(
+        '{root}day=*/tenant=*/part-*.parquet',
+        hive_partitioning = true,
+        hive_types = {{'day': DATE}},
+        union_by_name = true
+    )
+    -- Columns that the parts of earlier versions do not have.
+    UNION ALL BY NAME SELECT NULL::BIGINT AS sent_length, NULL::BOOLEAN AS retracted WHERE false
 );
 
 -- What was decided on: one row for each response that came to a decision.

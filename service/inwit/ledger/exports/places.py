@@ -28,6 +28,7 @@ _OF_CLIENT = frozenset(
     }
 )
 _SCRATCH = ".inwit-"
+_FILES = "files that are not whole yet"
 _LEFT_FOR = timedelta(days=1)
 
 
@@ -64,7 +65,11 @@ class Place(Protocol):
         ...
 
     def scratch(self) -> contextlib.AbstractContextManager[Path]:
-        """A folder of this machine for files that are not whole yet."""
+        """A folder of this machine for files that are not whole yet; what fails in it, fails here.
+
+        Raises:
+            PlaceError: no such folder can be made, or a file in it not written.
+        """
         ...
 
 
@@ -161,7 +166,7 @@ class Folder:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._tidy()
             made = tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=self._folder)
-        with made as folder:
+        with _telling(_FILES), made as folder:
             yield Path(folder)
 
     def _tidy(self) -> None:
@@ -172,8 +177,12 @@ class Folder:
                 shutil.rmtree(left, ignore_errors=True)
 
     def _target(self, name: str) -> Path:
+        """Where a name stands, in folders that a loss of power does not take away again."""
         target = self._folder / name
+        new = [each for each in target.parents if not each.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
+        for folder in new:
+            _sync(folder.parent)
         return target
 
 
@@ -226,7 +235,7 @@ class Objects:
     @contextmanager
     def scratch(self) -> Generator[Path]:
         """See `Place.scratch`."""
-        with tempfile.TemporaryDirectory(prefix=_SCRATCH) as folder:
+        with _telling(_FILES), tempfile.TemporaryDirectory(prefix=_SCRATCH) as folder:
             yield Path(folder)
 
 

@@ -3,7 +3,8 @@
 Each batch is claimed before it is written: an object that is made only where there is none names
 the batch's last place. So whoever goes on, after a crash or at the same time, writes the same
 batches under the same names, and no entry is in two of them. When its files are there, the claim
-lists them; then the state, one small object, says how far everything is done.
+lists them; then the state, one small object, says how far everything is done. What is noted as
+done is not written again, wherever its files have gone since.
 """
 
 import json
@@ -24,8 +25,8 @@ _PART = re.compile(r"/part-(\d{12,})-(\d{12,})\.[a-z]+$")
 class State:
     """`done` is the last place that is exported; `end` the one where it stops, if it does.
 
-    `ledger` is the hash of the ledger's first entry. `last` is where the newest batch began, and
-    `files` what it wrote.
+    `ledger` is the hash of the ledger's first entry, and `leaf` that of the one at `done` (empty in
+    states of before). `last` is where the newest batch began, and `files` what it wrote.
     """
 
     ledger: str
@@ -34,14 +35,18 @@ class State:
     end: int | None = None
     last: int = 0
     files: tuple[str, ...] = ()
+    leaf: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A batch that ends at `last`. `files` is None until all of them are there."""
+    """A batch that ends at `last`. `files` is None until all of them are there; then `leaf` is the
+    hash of its last entry (empty in claims of before).
+    """
 
     last: int
     files: tuple[str, ...] | None = None
+    leaf: str = ""
 
 
 class Progress:
@@ -76,6 +81,7 @@ class Progress:
                 end=None if told["end"] is None else int(told["end"]),
                 last=int(told["last"]),
                 files=tuple(str(each) for each in told["files"]),
+                leaf=str(told.get("leaf", "")),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise SetupError(
@@ -97,6 +103,7 @@ class Progress:
             "end": state.end,
             "last": state.last,
             "files": list(state.files),
+            "leaf": state.leaf,
         }
         self._place.put(self.state_name, _encoded(told))
 
@@ -109,7 +116,8 @@ class Progress:
             return None
         if not isinstance(files, list):
             return Claim(last)
-        return Claim(last, tuple(str(each) for each in cast("list[Any]", files)))
+        listed = tuple(str(each) for each in cast("list[Any]", files))
+        return Claim(last, listed, str(told.get("leaf", "")))
 
     def claim(self, first: int, last: int) -> Claim:
         """Claim a batch; or give the claim that stands there already."""
@@ -122,9 +130,10 @@ class Progress:
             return Claim(last)
         return found
 
-    def complete(self, first: int, last: int, files: Iterable[str]) -> None:
+    def complete(self, first: int, last: int, files: Iterable[str], leaf: str) -> None:
         """Say of a claimed batch that its files are there."""
-        self._place.put(self._claim_name(first), _encoded({"last": last, "files": list(files)}))
+        told = {"last": last, "files": list(files), "leaf": leaf}
+        self._place.put(self._claim_name(first), _encoded(told))
 
     def names(self) -> set[str]:
         """Every part of this form in the place."""

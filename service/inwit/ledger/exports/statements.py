@@ -17,6 +17,8 @@ from inwit.cases import ActKind
 from inwit.errors import SetupError
 from inwit.ledger.exports.columns import flat
 from inwit.ledger.exports.leaves import Leaf, Standing
+from inwit.ledger.exports.withheld import facts_of
+from inwit.ledger.outcomes import FORGOTTEN
 from inwit.types import Category
 
 _SHORT, _LONG = 500, 2000
@@ -137,11 +139,13 @@ def statement_of(leaf: Leaf, grounds: Grounds) -> dict[str, Any] | None:
     row = flat(leaf)
     settled = row["type"] == ActKind.OUTCOME.value
     blocked = row["type"] == "decision" and row["outcome"] == "blocked"
-    withheld = settled and row["released"] is False and not row["golden"]
+    forgotten = settled and row["why"] == FORGOTTEN
+    withheld = settled and row["released"] is False and not row["golden"] and not forgotten
     if not row["response_id"] or row["time"] is None or not (blocked or withheld):
         return None
     by_person = settled and row["ending"] == "ruled"
-    found = flat(_decision(leaf)) if settled else row
+    decided = _decision(leaf) if settled else leaf
+    found = flat(decided)
     written = found["time"] or row["time"]
     statement = {
         "puid": puid(row["response_id"]),
@@ -151,7 +155,7 @@ def statement_of(leaf: Leaf, grounds: Grounds) -> dict[str, Any] | None:
         **_categories(found["categories"] or []),
         "content_date": written.date().isoformat(),
         "application_date": row["time"].date().isoformat(),
-        "decision_facts": _facts(found, by_person=by_person, settled=settled),
+        "decision_facts": facts_of(found, decided.facts.get("rounds"), row["ending"]),
         "source_type": "SOURCE_VOLUNTARY",
         "automated_detection": "Yes",
         # A judge withheld it, and a person said so too; or nobody but judges and clocks did.
@@ -175,20 +179,3 @@ def _categories(found: list[str]) -> dict[str, Any]:
     mapped = list(dict.fromkeys(STATEMENT_CATEGORIES[each] for each in known)) or [_TERMS]
     told: dict[str, Any] = {"category": mapped[0]}
     return told | ({"category_addition": mapped[1:]} if mapped[1:] else {})
-
-
-def _facts(row: Mapping[str, Any], *, by_person: bool, settled: bool) -> str:
-    """Only from closed sets of words, so that nothing of anybody can be in it."""
-    named: list[str] = row["categories"] or []
-    known = [each for each in named if each in set(Category)]
-    kinds = ", ".join(each.replace("_", " ") for each in known) or "no single kind of harm"
-    if by_person:
-        how = "A person reviewed it and withheld it."
-    elif settled:
-        how = "It was held for a person, nobody ruled in time, and it was withheld."
-    else:
-        how = "It was withheld without a person."
-    return (
-        "A text written by a language model in answer to a request was reviewed automatically "
-        f"before it was shown, and was found to need care ({kinds}). {how}"
-    )
