@@ -2,18 +2,20 @@
 
 from scripts.dashboards.boards import Board, Row
 from scripts.dashboards.panels import bars, heat, lines, number, worse_above
-from scripts.dashboards.queries import quantile, rate, share
+from scripts.dashboards.queries import or_zero, quantile, rate, share
 
 from inwit.types import Action
 
 _FAILING = share(
-    rate('inwit_verdicts_total{outcome!="judged"}'),
+    or_zero(rate('inwit_verdicts_total{outcome!="judged"}')),
     rate("inwit_verdicts_total"),
 )
 _MASS = quantile(0.05, "inwit_label_mass")
+# Only of what two judges may disagree on: inputs and windows are not compared.
+_COMPARED = '{judge!="conscience", outcome="judged", text=~"candidate|rewrite"}'
 _DISAGREE = share(
-    rate("inwit_disagreements_total"),
-    rate('inwit_verdicts_total{judge!="conscience", outcome="judged"}'),
+    or_zero(rate("inwit_disagreements_total")),
+    rate(f"inwit_verdicts_total{_COMPARED}"),
 )
 _GLANCE = Row(
     "In ten seconds",
@@ -55,7 +57,8 @@ _GLANCE = Row(
         ),
         number(
             "Judges disagree",
-            "Share of classified candidates that one judge passed and the other flagged.",
+            "Share of classified candidates and rewrites that one judge passed and the other "
+            "flagged.",
             _DISAGREE,
             "percentunit",
             width=4,

@@ -111,11 +111,16 @@ def lines(
         fixed = {"mode": "fixed", "fixedColor": colour}
         value = model.DynamicConfigValue(id_val="color", value=fixed)
         panel = panel.override_by_name(name, [value])
-    for letter, (query, legend) in zip("ABCDEFGHIJ", queries, strict=False):
-        panel = panel.with_target(_target(letter, query, legend))
+    last = len(queries) - 1  # each of them would ask for the same exemplars
+    for number, (letter, (query, legend)) in enumerate(zip("ABCDEFGHIJ", queries, strict=False)):
+        target = _target(letter, query, legend)
+        if number == last and any(name in query for name in _WITH_EXEMPLARS):
+            target = target.exemplar(True)
+        panel = panel.with_target(target)
     return panel
 
 
+_WITH_EXEMPLARS = ("inwit_overhead_seconds_bucket", "inwit_stage_duration_seconds_bucket")
 _BIGGEST = kinds.SortOrder.DESCENDING
 
 

@@ -36,6 +36,16 @@ def share(part: str, whole: str) -> str:
     return f"({part}) / ({whole} > 0)"
 
 
+def or_zero(part: str) -> str:
+    """0 where a sum over everything has no series, as that of failures in a healthy place."""
+    return f"{part} or vector(0)"
+
+
+def dependencies_down() -> str:
+    """How many of them some replica does not reach: each once, however many replicas say so."""
+    return "count(min by (dependency) (inwit_dependency_up) == 0) or vector(0)"
+
+
 def quantile(rank: float, histogram: str, by: str = "") -> str:
     """A quantile of a histogram over the rate interval."""
     labels = f"le, {by}" if by else "le"

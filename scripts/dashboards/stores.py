@@ -2,7 +2,7 @@
 
 from scripts.dashboards.boards import Board, Row
 from scripts.dashboards.panels import heat, lines, number, worse_above
-from scripts.dashboards.queries import quantile, rate, share
+from scripts.dashboards.queries import dependencies_down, quantile, rate, share
 
 _COMMIT = "inwit_ledger_commit_seconds"
 
@@ -58,7 +58,7 @@ _GLANCE = Row(
         number(
             "Dependencies down",
             "That did not answer the last look of some replica.",
-            "count(inwit_dependency_up == 0) or vector(0)",
+            dependencies_down(),
             "short",
             worse_above(1, 1),
             decimals=0,
@@ -131,14 +131,17 @@ _PROOFS = Row(
     [
         lines(
             "Checkpoints",
-            "Age of the newest one, which is an hour at most, and how long the oldest entry has "
-            "waited for one.",
-            [
-                ("min(inwit_ledger_checkpoint_age_seconds)", "newest"),
-                ("max(inwit_ledger_unsigned_seconds)", "oldest entry without one"),
-            ],
+            "How long the oldest entry has waited for one; 0 while none waits. The line is where "
+            "the alert fires.",
+            [("max(inwit_ledger_unsigned_seconds)", "oldest entry without one")],
             "s",
             limit=300,
+        ),
+        lines(
+            "Newest checkpoint",
+            "Its age. While nothing is written it goes up to an hour, and nothing is wrong.",
+            [("min(inwit_ledger_checkpoint_age_seconds)", "newest")],
+            "s",
         ),
         lines(
             "Looks without a checkpoint",
@@ -153,6 +156,7 @@ _PROOFS = Row(
             "there.",
             [("max by (anchor) (inwit_ledger_anchor_age_seconds)", "{{anchor}}")],
             "s",
+            width=12,
             limit=3600,
         ),
         lines(
@@ -165,6 +169,7 @@ _PROOFS = Row(
                 )
             ],
             "cps",
+            width=12,
         ),
     ],
 )

@@ -8,10 +8,12 @@ mode), so each gauge says how theirs are made one. What all gateways read from t
 `livemostrecent`.
 """
 
+from itertools import product
 from math import nan
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
+from inwit.cases import RulingKind
 from inwit.labels import Cause, Signal, StreamEnd
 
 disable_created_metrics()  # a second series for each one, which nothing reads
@@ -69,8 +71,7 @@ UNREVIEWED_RELEASES = Counter(
 )
 VERDICTS = Counter(
     "inwit_verdicts_total",
-    "Verdicts by judge and by what it was shown; the outcome is `judged`, or what kept it from "
-    "judging.",
+    "Verdicts by judge and by what it was shown; the outcome is `judged`, or why it is none.",
     ["policy", "version", "text", "judge", "outcome"],
 )
 INTERVENTIONS = Counter(
@@ -361,8 +362,7 @@ EXPORTED = Counter(
 )
 DROPPED = Counter(
     "inwit_telemetry_dropped_total",
-    "Spans and log events that were given up: the queue was full, or the collector did not take "
-    "them.",
+    "Spans and log events given up: the queue was full, or the collector did not take them.",
     ["signal"],
 )
 
@@ -372,21 +372,23 @@ ANSWERING_ROUTES = (
     "/v1/check",
     "/beta/litellm_basic_guardrail_api",
 )
-_STATUSES = ("200", "202", "500", "502", "503", "504")
 
 
 def begin() -> None:
-    """Start at 0 what alerts divide by or look for: a rate misses the step from nothing to 1."""
-    for route in ANSWERING_ROUTES:
-        for status in _STATUSES:
-            HTTP_REQUESTS.labels(route, status)
-    for end in StreamEnd:
-        STREAMS.labels(end.value)
-    for signal in Signal:
-        EXPORTED.labels(signal.value)
-        DROPPED.labels(signal.value)
-    for cause in Cause:
-        CHECKPOINT_FAILURES.labels(cause.value)
+    """Start at 0 what alerts and panels divide by or count: a rate misses the step to the first."""
+    for metric, *sets in (
+        (HTTP_REQUESTS, ANSWERING_ROUTES, ("200", "202", "500", "502", "503", "504")),
+        (STREAMS, StreamEnd),
+        (EXPORTED, Signal),
+        (DROPPED, Signal),
+        (CHECKPOINT_FAILURES, Cause),
+        (ESCALATION_WAIT, ("ruled", "nobody_ruled")),
+        (RULINGS, RulingKind, ("true", "false")),
+        (AGREEMENTS, ("golden", "second"), ("true", "false")),
+        (DELIVERIES, ("delivered", "failed", "given_up")),
+    ):
+        for labels in product(*sets):
+            metric.labels(*labels)
 
 
 def forget(gauge: Gauge) -> None:

@@ -182,5 +182,7 @@ def test_addresses_name_kinds() -> None:
     assert isinstance(anchor_of("git:/srv/checkpoints"), GitAnchor)
     assert isinstance(anchor_of("https://auditor.example.com/inwit"), WebhookAnchor)
     assert isinstance(anchor_of("s3://bucket/prefix"), ObjectAnchor)
+    with pytest.raises(SetupError, match="a bucket's address is not taken"):
+        anchor_of("gs://")
     with pytest.raises(SetupError, match="names ftp:"):
         anchor_of("ftp://somewhere")

@@ -115,10 +115,7 @@ def test_every_query_is_promql_of_chosen_gateways(board: Board) -> None:
     for query in queries(board):
         promql_parser.parse(in_grafana(query))
         for name, matched in selectors(query):
-            if name == "ALERTS":
-                assert "job" in matched, query
-            else:
-                assert {"job", "namespace"} <= matched, query
+            assert {"job", "namespace"} <= matched, query
             if name in series():
                 assert "instance" in matched, query
 
@@ -132,6 +129,31 @@ def test_rates_are_over_the_rate_interval_and_counters_are_never_shown_raw(board
         for name, _ in selectors(query):
             if name.endswith(("_total", "_bucket", "_count")):
                 assert re.search(rf"(rate|increase)\({name}\b", query), query
+
+
+def test_lines_of_what_has_exemplars_ask_for_them_once() -> None:
+    asked = {
+        (board.name, panel["title"]): [bool(each.get("exemplar")) for each in panel["targets"]]
+        for board in BOARDS
+        for panel in panels(board)
+    }
+    assert {place: each for place, each in asked.items() if any(each)} == {
+        ("overview", "Added by Inwit"): [False, False, True],
+        ("stores", "Stage record"): [False, True],
+        ("model", "Stages, median"): [True],
+        ("model", "Stages, p99"): [True],
+    }
+
+
+def test_a_line_for_an_alert_is_drawn_beside_nothing_else_than_what_it_is_of() -> None:
+    stores = next(board for board in BOARDS if board.name == "stores")
+    by_title = {panel["title"]: panel for panel in panels(stores)}
+    checkpoints, newest = by_title["Checkpoints"], by_title["Newest checkpoint"]
+
+    (target,) = checkpoints["targets"]
+    assert "inwit_ledger_unsigned_seconds" in target["expr"]
+    assert checkpoints["fieldConfig"]["defaults"]["thresholds"]["steps"][-1]["value"] == 300
+    assert "thresholds" not in newest["fieldConfig"]["defaults"]
 
 
 @EVERY_BOARD
@@ -148,7 +170,8 @@ def test_every_series_asked_for_is_exposed_with_those_labels(board: Board) -> No
 
 @EVERY_BOARD
 def test_every_label_summed_by_or_named_in_a_legend_is_there(board: Board) -> None:
-    known = {label for labels in series().values() for label in labels} | {"instance", "le"}
+    known = {label for labels in series().values() for label in labels}
+    known |= {"instance", "le", "alertname"}
     for panel in panels(board):
         for target in panel["targets"]:
             by = re.findall(r"by \(([^)]*)\)", target["expr"])

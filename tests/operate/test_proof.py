@@ -65,7 +65,7 @@ class Watched:
 def in_grafana(query: str) -> str:
     """The query with the dashboard's variables at `All`."""
     query = query.replace("$__rate_interval", RATE_INTERVAL).replace("$__range", RANGE)
-    query = query.replace('"$namespace"', '".*"')
+    query = query.replace("$namespace", ".*")
     return re.sub(r'"\$(job|instance|model_job)"', '".+"', query)
 
 

@@ -2,8 +2,10 @@
 
 from typing import Self
 
-from obstore.exceptions import AlreadyExistsError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore, from_url
+
+from inwit.errors import SetupError
 
 
 class Bucket:
@@ -14,8 +16,16 @@ class Bucket:
 
     @classmethod
     def at(cls, address: str) -> Self:
-        """The one that an address such as s3://BUCKET/PREFIX names."""
-        return cls(from_url(address))
+        """The one that an address such as s3://BUCKET/PREFIX names.
+
+        Raises:
+            SetupError: it names none; without the address, which may hold a password.
+        """
+        try:
+            return cls(from_url(address))
+        except (BaseError, ValueError) as error:
+            problem = f"INWIT_ANCHORS: a bucket's address is not taken ({type(error).__name__})."
+            raise SetupError(problem) from error
 
     async def newest(self) -> str:
         """The last name; empty where there is none."""

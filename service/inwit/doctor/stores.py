@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +17,10 @@ from inwit.doctor.finding import Finding, ok, warning, wrong
 from inwit.errors import LedgerError, QueueDown, SetupError
 from inwit.escalation.durability import UNKNOWN, look, too_old
 from inwit.ledger import schema
+from inwit.ledger.content_keys import KeyMissing
 from inwit.ledger.database import Database, reason_of, sqlite_file
+from inwit.ledger.vault import Shut
+from inwit.ledger.vault_settings import configured_vault
 from inwit.ledger.verify_database import verify_tail
 from inwit.ledger_setup import ledger_url, prepare_data_dir
 
@@ -85,7 +88,24 @@ async def _ledger(settings: Settings, database: Database) -> list[Finding]:
     if found.found is not None:
         verified = await database.read(lambda connection: verify_tail(connection, _ENTRIES))
         findings.append(_chain(verified.entries, [each.problem for each in verified.breaks]))
+    if found.current or found.usable:
+        findings += await _sealed(settings, database)
     return findings
+
+
+async def _sealed(settings: Settings, database: Database) -> list[Finding]:
+    """That its content is sealed by other keys than are set: then a gateway does not start."""
+    with suppress(SetupError):  # told by `content keys`
+        vault = configured_vault(settings)
+        if vault is None:
+            return []
+        try:
+            await database.read(vault.check)
+        except Shut:  # nothing is sealed here yet
+            return []
+        except KeyMissing as error:
+            return [wrong("sealed content", str(error), "Bring back the keys that sealed it.")]
+    return []
 
 
 def _schema(settings: Settings, found: schema.Schema) -> Finding:
