@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import torch
 from datasets import Dataset
@@ -171,7 +171,7 @@ def _batches(
     """
     rows = list(written)
     Random(plan.seed).shuffle(rows)  # noqa: S311  # no secret
-    end = tokenizer.eos_token_id
+    end = cast("int", tokenizer.eos_token_id)
     pad = pad_id(tokenizer)
     batches: list[dict[str, torch.Tensor]] = []
     for start in range(0, len(rows), plan.batch):
