@@ -25,7 +25,7 @@ from inwit.ledger.tables import API_KEYS
 from inwit.types import KeyRole, Principal
 
 _CACHE_ENTRIES = 10_000
-_LOOK_UP_S = 3.0
+_LOOK_UP_S = 5.0  # as long as the stage record may take
 _SEPARATOR = ","
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")  # as the policy files have it: never a separator in it
 
