@@ -45,14 +45,18 @@ def _beside(file: Path, text: str, mode: int) -> Generator[Path]:
             out.flush()
             os.fsync(out.fileno())
         yield ready
-        _sync(file.parent)
+        sync(file.parent)
     finally:
         ready.unlink(missing_ok=True)
 
 
-def _sync(folder: Path) -> None:
-    """A new name is on the disk when its folder is."""
-    handle = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Have a file or a folder on the disk; a new name is there when its folder is.
+
+    Raises:
+        OSError: it cannot be.
+    """
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -32,11 +32,8 @@ async def open_database(settings: Settings, *, keys: bool = True) -> AsyncGenera
         prepare_data_dir(settings.data_dir)
     vault = configured_vault(settings)
     database = Database(ledger_url(settings), vault=vault, needs_keys=keys)
-    await database.open(migrate=settings.migrate)
-    try:
+    async with _opened(database, migrate=settings.migrate):
         yield database
-    finally:
-        await database.close()
 
 
 @asynccontextmanager
@@ -48,11 +45,8 @@ async def read_database(settings: Settings) -> AsyncGenerator[Database]:
     """
     vault = configured_vault(settings)
     database = Database(ledger_url(settings), vault=vault, needs_keys=False, reads_only=True)
-    await database.open(migrate=False)
-    try:
+    async with _opened(database, migrate=False):
         yield database
-    finally:
-        await database.close()
 
 
 @asynccontextmanager
@@ -63,9 +57,15 @@ async def database_as_it_is(settings: Settings) -> AsyncGenerator[Database]:
         SetupError: it cannot be reached, or has another schema than this version writes.
     """
     database = Database(ledger_url(settings), needs_keys=False)
-    await database.open(migrate=False)
-    try:
+    async with _opened(database, migrate=False):
         yield database
+
+
+@asynccontextmanager
+async def _opened(database: Database, *, migrate: bool) -> AsyncGenerator[None]:
+    await database.open(migrate=migrate)
+    try:
+        yield
     finally:
         await database.close()
 

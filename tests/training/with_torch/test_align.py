@@ -191,19 +191,21 @@ def lines(file: Path, rows: list[dict[str, Any]]) -> Path:
     return file
 
 
+def answers_in(folder: Path) -> Path:
+    rows = [
+        {
+            "prompt": [turn.as_openai() for turn in asked],
+            "completion": [{"role": "assistant", "content": text}],
+        }
+        for asked, text in WRITTEN
+    ]
+    return lines(folder / "answers.jsonl", rows)
+
+
 def test_the_command_leaves_an_adapter_and_what_it_writes_before_and_after(
     tiny: Path, conscience: Path, tmp_path: Path
 ) -> None:
-    answers = lines(
-        tmp_path / "answers.jsonl",
-        [
-            {
-                "prompt": [turn.as_openai() for turn in asked],
-                "completion": [{"role": "assistant", "content": text}],
-            }
-            for asked, text in WRITTEN
-        ],
-    )
+    answers = answers_in(tmp_path)
     pairs = lines(tmp_path / "pairs.jsonl", [pair.as_preference() for pair in PAIRS])
     out = tmp_path / "aligned"
     words = ["train", "align", "--tune", answers, "--pairs", pairs, "--base", tiny, "--out", out]
@@ -226,16 +228,7 @@ def test_the_command_leaves_an_adapter_and_what_it_writes_before_and_after(
 def test_the_same_seed_drafts_the_same(
     tiny: Path, conscience: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = lines(
-        tmp_path / "answers.jsonl",
-        [
-            {
-                "prompt": [turn.as_openai() for turn in asked],
-                "completion": [{"role": "assistant", "content": text}],
-            }
-            for asked, text in WRITTEN
-        ],
-    )
+    answers = answers_in(tmp_path)
     drafted: list[list[str]] = []
 
     def pairs(self: Drafter, asked: Any, most: int) -> list[Pair]:

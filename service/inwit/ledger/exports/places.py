@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from inwit import durable
 from inwit.errors import SetupError
 
 # obstore takes these apart from the store's own settings.
@@ -135,9 +136,9 @@ class Folder:
         """See `Place.put_file`. It must lie in this place's scratch folder."""
         with _telling(name):
             target = self._target(name)
-            _sync(file)
+            durable.sync(file)
             file.replace(target)
-            _sync(target.parent)
+            durable.sync(target.parent)
 
     def create(self, name: str, content: bytes) -> bool:
         """See `Place.create`."""
@@ -145,12 +146,12 @@ class Folder:
             target = self._target(name)
             file = scratch / "content"
             file.write_bytes(content)
-            _sync(file)
+            durable.sync(file)
             try:
                 _link(file, target)
             except FileExistsError:
                 return False
-            _sync(target.parent)
+            durable.sync(target.parent)
             return True
 
     def names(self, prefix: str) -> list[str]:
@@ -182,7 +183,7 @@ class Folder:
         new = [each for each in target.parents if not each.exists()]
         target.parent.mkdir(parents=True, exist_ok=True)
         for folder in new:
-            _sync(folder.parent)
+            durable.sync(folder.parent)
         return target
 
 
@@ -271,11 +272,3 @@ def _link(file: Path, target: Path) -> None:
     except OSError:  # a file system without links: whoever comes second is still refused
         with target.open("xb") as out:
             out.write(file.read_bytes())
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
