@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any
 
 import structlog
@@ -21,6 +22,11 @@ log = structlog.get_logger()
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
+_SENDERS = (
+    "opentelemetry.exporter.otlp.proto.grpc.trace_exporter",
+    "opentelemetry.sdk.trace",
+    "inwit.exporting_counted",
+)
 _QUEUE = 2048
 _FLUSH_S = 5.0
 
@@ -43,25 +49,37 @@ async def exporting() -> AsyncGenerator[None]:
         await asyncio.to_thread(close)
 
 
-def _open() -> Callable[[], None]:
-    """Set the SDK up, and give what ends it."""
+def check_sending() -> None:
+    """Refuse what a collector that is named cannot be sent to by.
+
+    Raises:
+        SetupError: another protocol is asked for, or what speaks to it is not installed.
+    """
     if os.environ.get(_PROTOCOL, "grpc") != "grpc":
         raise SetupError(f"{_PROTOCOL}: Inwit speaks `grpc` to collectors; set that, or unset it.")
     try:
-        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
-        from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk._logs import LoggerProvider
-        from opentelemetry.sdk.metrics import MeterProvider
-        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-        from opentelemetry.sdk.resources import Resource
-        from opentelemetry.sdk.trace import TracerProvider
-
-        from inwit.exporting_counted import CountedLogs, CountedSpans
+        for module in _SENDERS:
+            import_module(module)
     except ImportError as error:
         raise SetupError(
             f"{ENDPOINT} is set, and what sends to it is not installed: pip install 'inwit[otel]'."
         ) from error
+
+
+def _open() -> Callable[[], None]:
+    """Set the SDK up, and give what ends it."""
+    check_sending()
+    from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from inwit.exporting_counted import CountedLogs, CountedSpans
+
     resource = Resource.create({"service.version": __version__})
     if str(resource.attributes.get("service.name", "")).startswith("unknown_service"):
         resource = resource.merge(Resource({"service.name": "inwit"}))

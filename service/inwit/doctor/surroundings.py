@@ -3,7 +3,6 @@
 import asyncio
 import os
 import stat
-from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,7 +11,7 @@ import httpx
 from inwit.config import Settings
 from inwit.doctor.finding import Finding, ok, warning, wrong
 from inwit.errors import SetupError
-from inwit.exporting import ENDPOINT
+from inwit.exporting import ENDPOINT, check_sending
 from inwit.genai import OPT_IN, convention_of
 from inwit.ledger import content_keys
 from inwit.ledger.database import sqlite_file
@@ -20,12 +19,6 @@ from inwit.ports import bound
 
 _CONNECT_S = 3.0
 _OTLP_PORT = 4317
-_PROTOCOL = "OTEL_EXPORTER_OTLP_PROTOCOL"
-_SENDERS = (
-    "opentelemetry.exporter.otlp.proto.grpc.trace_exporter",
-    "opentelemetry.sdk.trace",
-    "inwit.exporting_counted",
-)
 
 
 async def drain_of(settings: Settings) -> list[Finding]:
@@ -91,21 +84,6 @@ def _is_open(file: Path) -> bool:
     return bool(file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
-def _unable_to_send() -> Finding | None:
-    """What keeps a gateway from starting where a collector is named, as exporting.py has it."""
-    protocol = os.environ.get(_PROTOCOL, "grpc")
-    if protocol != "grpc":
-        words = f"{_PROTOCOL} is {protocol}; Inwit speaks `grpc` to collectors."
-        return wrong("collector", words, f"Set {_PROTOCOL}=grpc, or unset it.")
-    try:
-        for module in _SENDERS:
-            import_module(module)
-    except ImportError:
-        words = f"{ENDPOINT} is set, and what sends to it is not installed."
-        return wrong("collector", words, "pip install 'inwit[otel]', or unset it.")
-    return None
-
-
 async def collector(_settings: Settings) -> list[Finding]:
     """Whether telemetry can be sent, and its collector be connected to, where one is named."""
     name, address = "collector", os.environ.get(ENDPOINT, "")
@@ -117,8 +95,10 @@ async def collector(_settings: Settings) -> list[Finding]:
         return [ok(name, f"None is named ({ENDPOINT}).")]
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return [ok(name, "Nothing is sent (OTEL_SDK_DISABLED).")]
-    if unable := await asyncio.to_thread(_unable_to_send):
-        return [unable]
+    try:
+        await asyncio.to_thread(check_sending)
+    except SetupError as error:
+        return [wrong(name, str(error), "See docs/telemetry.md.")]
     parts = urlsplit(address if "://" in address else f"//{address}")
     try:
         host, port = parts.hostname or "", parts.port or _OTLP_PORT
