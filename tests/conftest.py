@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from inwit.app import create_app
 from inwit.auth import ApiKeys
@@ -35,13 +36,19 @@ from inwit.policy.policy import Policy
 from inwit.types import KeyRole
 from tests.fakes import FakeClassifiers, FakeModel
 
+# How long an example took, or was in the making, says something about the machine alone.
+settings.register_profile(
+    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("patient")
+
 LIMITS = Limits(
     max_in_flight=8,
-    deadline_ms=5_000,
-    generate_ms=4_000,
-    record_ms=4_000,
+    deadline_ms=120_000,
+    generate_ms=60_000,
+    record_ms=60_000,
     max_tokens=256,
-    review=ReviewLimits(judge_ms=4_000, explain_ms=4_000, classify_ms=4_000),
+    review=ReviewLimits(judge_ms=60_000, explain_ms=60_000, classify_ms=60_000),
 )
 
 NO_REDIS = "redis://127.0.0.1:1/0"  # nobody listens there: the queue is down
@@ -115,7 +122,7 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
             roles: tuple[KeyRole, ...] = (KeyRole.RESPOND,),
             key_policies: tuple[str, ...] | None = None,
             redis_url: str = NO_REDIS,
-            **settings: object,
+            **changed: object,
         ) -> Caller:
             model = model or FakeModel()
             store = LedgerStore(database)
@@ -125,7 +132,7 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
             judges = classifiers or FakeClassifiers()
             background = Background()
             await stack.enter_async_context(background.running())
-            loaded = load_settings(embedded_redis=True, embedded_model=True, **settings)
+            loaded = load_settings(embedded_redis=True, embedded_model=True, **changed)
             limiter = RateLimiter(loaded.rate_limits or RateRules(), None)
             await limiter.open()
             stack.push_async_callback(limiter.close)
