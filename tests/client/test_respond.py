@@ -1,6 +1,5 @@
 """`respond` through the wire, by both clients."""
 
-import asyncio
 import socket
 from typing import Any
 
@@ -8,7 +7,6 @@ import pytest
 
 from inwit.client import (
     Answer,
-    AsyncInwit,
     BadAnswer,
     Conflict,
     FieldError,
@@ -21,7 +19,6 @@ from inwit.client import (
     NotReleased,
     RateLimited,
     ServerFailed,
-    TimedOut,
     Unauthorized,
     Unavailable,
 )
@@ -34,11 +31,9 @@ from tests.client.server import (
     Handler,
     answer,
     breaks,
-    hangs,
     refuses,
     replies,
     sends,
-    streams,
 )
 
 
@@ -242,43 +237,6 @@ async def test_without_retries_there_is_one_try(
         await make_client(retries=0).ask("respond", ASK)
 
     assert raised.value.request_id == gateway.seen[0].headers["x-request-id"]
-
-
-async def test_the_timeout_bounds_the_whole_call(gateway: FakeGateway, client: Client) -> None:
-    gateway.script = [refuses(429, retry_after="0"), hangs]
-
-    with pytest.raises(TimedOut, match=r"longer than its timeout of 0\.4 s") as raised:
-        await client.ask("respond", ASK, timeout=0.4)
-
-    assert raised.value.request_id == gateway.seen[1].headers["x-request-id"]
-    assert len(gateway.seen) == 2
-
-
-async def test_the_timeout_bounds_an_answer_that_drips(
-    gateway: FakeGateway, client: Client
-) -> None:
-    gateway.script = [streams(b"{", then="beat")]
-
-    with pytest.raises(TimedOut):
-        await client.ask("respond", ASK, timeout=0.3)
-
-
-async def test_on_asyncio_a_head_that_drips_does_not_outlast_the_timeout() -> None:
-    over = asyncio.Event()
-
-    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\n")
-        while not writer.is_closing():
-            writer.write(b"x: 1\r\n")
-            await asyncio.sleep(0.01)
-        over.set()
-
-    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        async with AsyncInwit(f"http://127.0.0.1:{port}", api_key=KEY, timeout=0.3) as inwit:
-            with pytest.raises(TimedOut):
-                await inwit.respond(ASK)
-        await over.wait()
 
 
 async def test_where_nobody_listens(make_client: MakeClient) -> None:

@@ -18,10 +18,9 @@ from inwit.client import (
     RateLimited,
     Retract,
     StreamBroken,
-    TimedOut,
     Unavailable,
 )
-from tests.client.conftest import ASK, KEY, Client, MakeClient
+from tests.client.conftest import ASK, KEY, Client
 from tests.client.server import (
     CALL,
     DECISION,
@@ -219,17 +218,6 @@ async def test_a_stream_without_ids_cannot_be_taken_up(
     assert len(gateway.seen) == 1
 
 
-async def test_a_stream_without_heartbeats_counts_as_broken(
-    gateway: FakeGateway, make_client: MakeClient
-) -> None:
-    one, two = deltas("The ", "moon.")
-    gateway.script = [streams(one, then="hang"), streams(two, DECISION, END)]
-
-    told = await make_client(stall=0.2).listen()
-
-    assert told.ended.content == "The moon."
-
-
 async def test_a_stream_is_taken_up_once(gateway: FakeGateway, client: Client) -> None:
     one, two = deltas("The ", "moon")
     gateway.script = [streams(one, then="break"), streams(two, then="break")]
@@ -248,18 +236,6 @@ async def test_a_stream_that_cannot_be_taken_up(gateway: FakeGateway, client: Cl
 
     assert type(told.error) is StreamBroken
     assert type(told.error.__cause__) is NotFound
-    assert told.error.text == "The moon"
-
-
-@pytest.mark.parametrize("then", ["beat", "hang"])
-async def test_the_timeout_bounds_the_whole_stream(
-    gateway: FakeGateway, client: Client, then: Any
-) -> None:
-    gateway.script = [streams(*deltas("The moon"), then=then)]
-
-    told = await client.listen(timeout=0.3)
-
-    assert type(told.error) is TimedOut
     assert told.error.text == "The moon"
 
 

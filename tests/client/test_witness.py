@@ -25,7 +25,6 @@ from tests.client.server import (
     Handler,
     answer,
     breaks,
-    hangs,
     refuses,
     replies,
     sends,
@@ -261,16 +260,6 @@ async def test_a_call_asks_for_a_few_proofs_and_the_next_ones_for_the_rest(
     assert asked == [8, 3, 0]
     assert client.inwit.witness.newest == RIGHT.note(12)
     assert client.inwit.witness.unproven_s == 0
-
-
-async def test_a_proof_is_not_waited_for_past_the_calls_own_time(
-    gateway: FakeGateway, client: Client
-) -> None:
-    gateway.script = [RIGHT.answers(17), RIGHT.answers(40), hangs]
-    await client.ask("respond", ASK)
-
-    assert (await client.ask("respond", ASK, timeout=0.5)).released
-    assert client.inwit.witness.newest == RIGHT.note(17)
 
 
 async def test_what_was_proven_outlives_a_restart(
