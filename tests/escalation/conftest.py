@@ -10,6 +10,12 @@ from inwit.escalation.queue import Queue
 from tests.process.redis_server import valkey_server
 
 
+@pytest.fixture(autouse=True)
+def _patience_with_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still for some seconds is no Redis that is away."""
+    monkeypatch.setattr("inwit.clients.redis._TIMEOUT_S", 60.0)
+
+
 @pytest.fixture(scope="module")
 def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     with valkey_server(tmp_path_factory.mktemp("valkey")) as server:

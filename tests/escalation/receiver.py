@@ -60,7 +60,7 @@ class Receiver:
 
     async def came(self, count: int = 1) -> list[Got]:
         """Wait until so many requests have come."""
-        async with asyncio.timeout(20), self._news:
+        async with asyncio.timeout(60), self._news:
             await self._news.wait_for(lambda: len(self.got) >= count)
         return self.got
 

@@ -83,7 +83,7 @@ async def test_what_a_reviewer_wrote_is_what_leaves(make_caller: MakeCaller, tex
     here = await office(make_caller)
     waiting = asyncio.create_task(
         here.caller.respond(
-            {"messages": [{"role": "user", "content": "How do tides work?"}], "wait_ms": 30_000}
+            {"messages": [{"role": "user", "content": "How do tides work?"}], "wait_ms": 300_000}
         )
     )
     case = await first_open(here)
@@ -103,7 +103,7 @@ async def test_what_a_reviewer_wrote_is_what_leaves(make_caller: MakeCaller, tex
 
 
 async def first_open(here: Office) -> str:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             rows = await here.database.read(
                 lambda each: each.execute(sa.text("SELECT id FROM escalations")).all()

@@ -33,6 +33,16 @@ TEXTS = (
 )
 
 
+@pytest.fixture(autouse=True)
+def _one_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Midnight does not come in the middle of a test of a day's dose."""
+
+    def day(_now: datetime) -> str:
+        return "2026-11-30"
+
+    monkeypatch.setattr("inwit.ledger.reviewing._day", day)
+
+
 def metric(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
 

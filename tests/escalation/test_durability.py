@@ -90,7 +90,7 @@ async def test_a_replica_is_counted(tmp_path: Path) -> None:
     ):
         async with redis_client(primary.url, retries=False) as client:
             untyped: Any = client
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while await untyped.wait(1, 1000) < 1:
                     pass
         found = await looked(primary.url)

@@ -13,6 +13,9 @@ from inwit.escalation.addresses import Lookup
 from inwit.ledger.database import Database
 from tests.escalation.receiver import Receiver
 from tests.escalation.webhook_world import World, world_at
+from tests.escalation.webhook_world import no_second_attempt as no_second_attempt
+
+pytestmark = pytest.mark.usefixtures("no_second_attempt")
 
 
 @pytest.fixture

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from inwit.auth import ApiKeys
@@ -27,6 +28,12 @@ CALL = ToolCall("call_1", "look_up", '{"word": "ebb"}')
 OUTPUT = Output("The moon \u2013 \U0001f319 \ud800 \u2013 pulls the sea.", "tool_calls", (CALL,))
 APPROVED = Settlement(Settled.RULED, RulingKind.APPROVE, OUTPUT, TIME)
 NOBODY = Settlement(Settled.NOBODY_RULED, None, Output("I cannot.", "content_filter"), TIME)
+
+
+@pytest.fixture
+def no_second_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None that comes by itself, however long a machine stands still: each is an hour away."""
+    monkeypatch.setattr("inwit.ledger.deliveries._PAUSES", (timedelta(hours=1),) * 9)
 
 
 @dataclass
@@ -80,7 +87,7 @@ class World:
 
     async def until(self, *states: str, attempts: int = 1) -> list[Any]:
         """Wait until all deliveries are in these states, each after so many attempts at least."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 rows = await self.rows()
                 free = [row for row in rows if row.owner is None and row.attempts >= attempts]
@@ -105,7 +112,7 @@ class World:
 
     async def logged(self, logs: Sequence[Mapping[str, Any]], event: str) -> None:
         """Wait until something was logged."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not [each for each in logs if each["event"] == event]:
                 await self.keys.list()
 
