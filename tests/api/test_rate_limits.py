@@ -4,8 +4,12 @@ import json
 
 import pytest
 
+from tests.clients.test_rate_limits import clock as clock
 from tests.conftest import ASK, MakeCaller
 from tests.fakes import FakeModel
+
+# A minute that ends in between would let the second request in.
+pytestmark = pytest.mark.usefixtures("clock")
 
 CHAT = {"model": "fake-model", **ASK}
 CHECK = {**ASK, "candidate": "The moon pulls the sea."}

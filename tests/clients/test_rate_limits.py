@@ -309,7 +309,7 @@ def switches(to: str) -> float:
     return REGISTRY.get_sample_value("inwit_rate_limit_switches_total", {"to": to}) or 0.0
 
 
-async def test_without_redis_this_gateway_counts_alone_and_says_so_once() -> None:
+async def test_without_redis_this_gateway_counts_alone_and_says_so_once(clock: Clock) -> None:
     away = f"redis://:s3cret@127.0.0.1:{free_port()}"
     before = switches("local")
     with capture_logs() as logs:
