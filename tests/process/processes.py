@@ -3,19 +3,32 @@
 import json
 import os
 import queue
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-START_S = 60.0
-STOP_S = 30.0
+# How long something may hang before a test gives up. A machine that is slow, or stands still for
+# some seconds, is no failure.
+START_S = 240.0
+STOP_S = 120.0
+# For the same reason a gateway gives nothing up soon, unless that is what a test is about.
+PATIENT = {
+    "INWIT_DEADLINE_MS": "240000",
+    "INWIT_GENERATE_MS": "200000",
+    "INWIT_JUDGE_MS": "100000",
+    "INWIT_EXPLAIN_MS": "100000",
+    "INWIT_CLASSIFY_MS": "100000",
+    "INWIT_RECORD_MS": "120000",
+}
+_PORTS = range(20_000, 32_000)
 
 
 @dataclass
@@ -53,10 +66,13 @@ class Inwit:
 def inwit(
     command: str, data_dir: Path, settings: Mapping[str, str] | None = None
 ) -> Generator[Inwit]:
-    """Run `inwit COMMAND` while the block runs; standard output and error are read together."""
+    """Run `inwit COMMAND` while the block runs; standard output and error are read together.
+
+    It is patient, but for what `settings` say.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "inwit", *command.split()],
-        env=environment(data_dir, settings),
+        env=environment(data_dir, PATIENT | dict(settings or {})),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -112,10 +128,16 @@ def make_key(data_dir: Path) -> str:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nobody listens on, and that stays so until it is used.
+
+    It is below those that Linux hands out by itself (ip_local_port_range): no connection has it by
+    then, nor anybody who asked for any port. Each worker of pytest draws another one.
+    """
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def environment(data_dir: Path, settings: Mapping[str, str] | None) -> dict[str, str]:

@@ -16,7 +16,7 @@ import pytest
 from inwit.clients.embedded.redis import valkey_binary
 from tests.process.processes import free_port
 
-_START_S = 20.0
+_START_S = 120.0
 
 
 def redis_binary() -> Path:
