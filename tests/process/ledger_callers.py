@@ -15,7 +15,7 @@ from inwit.client.witness import CHECKPOINT
 from inwit.ledger import verify
 from tests.client.conftest import ASK
 
-LIMIT_S = 90.0
+LIMIT_S = 240.0
 _PAUSE_S = 0.05  # of a caller whose gateway is not there
 
 
@@ -96,7 +96,7 @@ class Callers:
 
     async def _ask(self, inwit: AsyncInwit, address: str, seen: "_Seen") -> None:
         try:
-            answer = await inwit.respond(ASK, timeout=30)
+            answer = await inwit.respond(ASK, timeout=LIMIT_S)
         except (Forked, AssertionError) as error:
             self._wrong.append(error)
         except InwitError as error:

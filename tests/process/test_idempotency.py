@@ -16,16 +16,17 @@ import yaml
 from inwit.policy.loader import PACKAGED
 from tests.conftest import ASK
 from tests.fakes_server import FakeServer
-from tests.process.processes import Inwit, entries_of, inwit, run_inwit
+from tests.process.processes import STOP_S, Inwit, entries_of, inwit, run_inwit
+from tests.process.test_streaming import TEXT, WAIT_S, GatedServer
 from tests.streams import Event, Reader, events_in
 
 pytestmark = pytest.mark.process
 
 KEY = {"idempotency-key": "order-4711"}
 STREAM = {**ASK, "stream": True}
-TEXT = "The moon pulls the sea, and the sea comes and goes twice a day. " * 8
-# So that the claim of a gateway that was killed is over in seconds: these two, and five more.
-SHORT = {"INWIT_DEADLINE_MS": "3000", "INWIT_RECORD_MS": "1000"}
+# So that the claim of a gateway that is killed is over in 20 s: these two, and five more. Till then
+# the other one must have been asked for the first time.
+SHORT = {"INWIT_DEADLINE_MS": "12000", "INWIT_RECORD_MS": "3000"}
 
 
 @dataclass
@@ -41,10 +42,10 @@ class Gateways:
 
     def kill_one(self) -> None:
         self.one.process.kill()
-        self.one.process.wait(timeout=30)
+        self.one.process.wait(timeout=STOP_S)
 
     def rows(self, query: str) -> list[Any]:
-        with sqlite3.connect(self.ledger, timeout=10) as raw:
+        with sqlite3.connect(self.ledger, timeout=WAIT_S) as raw:
             rows = raw.execute(query).fetchall()
         raw.close()
         return rows
@@ -56,7 +57,8 @@ class Gateways:
 
 
 @asynccontextmanager
-async def gateways(folder: Path, server: FakeServer, **settings: str) -> AsyncGenerator[Gateways]:
+async def gateways(folder: Path, server: FakeServer, **of_one: str) -> AsyncGenerator[Gateways]:
+    """The first one with settings of its own."""
     ledger, policies = folder / "ledger.sqlite3", folder / "policies"
     policies.mkdir()
     (policies / "default.yaml").write_text(json.dumps(streaming_policy()))
@@ -66,19 +68,18 @@ async def gateways(folder: Path, server: FakeServer, **settings: str) -> AsyncGe
         "INWIT_MODEL_URL": server.base_url,
         "INWIT_POLICY_DIR": str(policies),
         "INWIT_HEALTH_INTERVAL_MS": "50",
-        **settings,
     }
     made = await asyncio.to_thread(
         run_inwit, "keys create --name test --tenant acme --json", folder / "keys", shared
     )
     headers = {"authorization": f"Bearer {json.loads(made.stdout)['key']}"}
     with (
-        inwit("serve", folder / "one", shared) as one,
+        inwit("serve", folder / "one", shared | of_one) as one,
         inwit("serve", folder / "two", shared) as two,
     ):
         addresses = [await asyncio.to_thread(each.wait_for, '"serving"') for each in (one, two)]
         to_one, to_two = (
-            httpx.AsyncClient(base_url=json.loads(line)["address"], headers=headers, timeout=60)
+            httpx.AsyncClient(base_url=json.loads(line)["address"], headers=headers, timeout=WAIT_S)
             for line in addresses
         )
         async with to_one, to_two:
@@ -94,7 +95,7 @@ def streaming_policy() -> dict[str, Any]:
 
 async def repeat(client: httpx.AsyncClient) -> httpx.Response:
     """Ask again as a client does: not before Retry-After, until there is an answer."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_S):
         while True:
             answer = await client.post("/v1/respond", json=ASK, headers=KEY)
             if answer.status_code != 409:
@@ -107,7 +108,7 @@ async def test_killed_before_its_decision_is_recorded(tmp_path: Path, stage: str
     async with FakeServer().running() as server, gateways(tmp_path, server, **SHORT) as both:
         setattr(server, stage, "hang")
         request = asyncio.create_task(both.to_one.post("/v1/respond", json=ASK, headers=KEY))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             await server.hanging.wait()
         both.kill_one()
         lost = (await asyncio.gather(request, return_exceptions=True))[0]
@@ -134,7 +135,7 @@ async def test_killed_after_its_decision_is_recorded_and_before_its_answer_is_re
         _reader, writer = await asyncio.open_connection(url.host, url.port)
         writer.write(raw_request(both.to_one))
         await writer.drain()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             while not both.decisions():  # noqa: ASYNC110  # another process writes it
                 await asyncio.sleep(0)
         both.kill_one()
@@ -168,15 +169,13 @@ def raw_request(client: httpx.AsyncClient) -> bytes:
 
 
 async def test_a_broken_stream_is_taken_up_on_another_gateway(tmp_path: Path) -> None:
-    async with (
-        FakeServer(text=TEXT, pace_s=0.05).running() as server,
-        gateways(tmp_path, server) as both,
-    ):
+    """The model never comes to an end by itself, so it is the caller that broke it."""
+    async with GatedServer().running() as server, gateways(tmp_path, server) as both:
         async with both.to_one.stream("POST", "/v1/respond", json=STREAM) as response:
             stream = Streamed(response)
             name, got = stream.name, await stream.read(1)
         last = {"last-event-id": got[-1].id}
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_S):
             resumed = await both.to_two.get(f"/v1/responses/{name}/events", headers=last)
         gone = await both.to_two.get(f"/v1/responses/{name}")
 
@@ -189,19 +188,26 @@ async def test_a_broken_stream_is_taken_up_on_another_gateway(tmp_path: Path) ->
 
 
 async def test_a_stream_under_way_is_followed_on_another_gateway(tmp_path: Path) -> None:
+    """It goes on once it is followed."""
+    server = GatedServer()
     async with (
-        FakeServer(text=TEXT, pace_s=0.03).running() as server,
+        server.running(),
         gateways(tmp_path, server) as both,
         both.to_one.stream("POST", "/v1/respond", json=STREAM) as response,
     ):
         stream = Streamed(response)
         name, got = stream.name, await stream.read(1)
         state = await both.to_two.get(f"/v1/responses/{name}")
-        following = asyncio.create_task(both.to_two.get(f"/v1/responses/{name}/events"))
         waiting = asyncio.create_task(both.to_two.get(f"/v1/responses/{name}?wait=60"))
-        whole = Reader().take([*got, *await stream.read()])
-        async with asyncio.timeout(30):
-            followed = Reader().take(events_in((await following).text))
+        async with (
+            asyncio.timeout(WAIT_S),
+            both.to_two.stream("GET", f"/v1/responses/{name}/events") as following,
+        ):
+            follower = Streamed(following)
+            seen = await follower.read(1)
+            server.opened.set()
+            whole = Reader().take([*got, *await stream.read()])
+            followed = Reader().take([*seen, *await follower.read()])
             answer = await waiting
 
     assert state.json() == {"id": name, "status": "in_progress"}
@@ -210,8 +216,9 @@ async def test_a_stream_under_way_is_followed_on_another_gateway(tmp_path: Path)
 
 
 async def test_waits_end_at_shutdown(tmp_path: Path) -> None:
+    """Of a gateway, while a stream goes on at another one: the model does not end before that."""
     async with (
-        FakeServer(text=TEXT, pace_s=0.05).running() as server,
+        GatedServer().running() as server,
         gateways(tmp_path, server) as both,
         both.to_one.stream("POST", "/v1/respond", json=STREAM) as response,
     ):
@@ -221,7 +228,7 @@ async def test_waits_end_at_shutdown(tmp_path: Path) -> None:
             followed = Streamed(following)
             events = await followed.read(1)
             stopping = asyncio.create_task(asyncio.to_thread(both.two.stop))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(WAIT_S):
                 events += await followed.read()
                 answer, code = await waiting, await stopping
 

@@ -23,7 +23,7 @@ from tests.fakes_server import FakeServer
 from tests.ledger.test_postgres import as_owner, binaries
 from tests.ledger.test_postgres import postgres as postgres  # a fixture
 from tests.process.ledger_callers import Callers
-from tests.process.ledger_places import ABANDONED_S, Place, place_of
+from tests.process.ledger_places import ABANDONED_S, SOON_ABANDONED, Place, place_of
 from tests.process.redis_server import valkey_server
 
 pytestmark = pytest.mark.process
@@ -88,7 +88,7 @@ async def test_a_gateway_is_killed_in_the_middle_of_commits(place: Place, tmp_pa
     assert still_open > 0
 
     await asyncio.sleep(max(0.0, died + ABANDONED_S - time.monotonic()))  # so long they are open
-    async with place.gateway() as (gateway, _):
+    async with place.gateway(**SOON_ABANDONED) as (gateway, _):
         for _ in range(still_open):
             await asyncio.to_thread(gateway.wait_for, '"request_abandoned"')
     told = await place.verified(kept)
