@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from inwit.ledger.database import Database, sqlite_url
 from inwit.ledger.exports.forms import Form
 from tests.ledger.exports.ledgers import grow, lines, tiles
-from tests.process.processes import inwit
+from tests.process.processes import START_S, inwit
 
 pytestmark = pytest.mark.process
 
@@ -24,6 +25,19 @@ def fill(data_dir: Path, count: int) -> None:
 
     data_dir.mkdir(exist_ok=True)
     asyncio.run(work())
+
+
+def parts(out: Path) -> int:
+    """How many there are by now."""
+    return len(list((out / Form.JSONL.value).glob("part-*")))
+
+
+def wait_for_part(out: Path, before: int) -> None:
+    """Wait until there are more, whoever made them."""
+    end = time.monotonic() + START_S
+    while parts(out) <= before:
+        assert time.monotonic() < end, "nothing was exported"
+        time.sleep(0.01)
 
 
 def test_sigterm_exports_what_is_left(tmp_path: Path) -> None:
@@ -44,9 +58,11 @@ def test_killed_again_and_again_it_loses_and_repeats_nothing(tmp_path: Path) -> 
     command = f"ledger export --to {out} --follow --look 0.05 --rows"
     fill(data, 60)
     for rows in (3, 5, 2):
+        before = parts(out)
         with inwit(f"{command} {rows}", data) as one, inwit(f"{command} {rows + 1}", data) as two:
-            one.wait_for("exported_part")
+            wait_for_part(out, before)
             os.kill(one.process.pid, signal.SIGKILL)
+            fill(data, 10)  # so that there is something left for the other one
             two.wait_for("exported_part")
             os.kill(two.process.pid, signal.SIGKILL)
         fill(data, 30)

@@ -28,6 +28,6 @@ async def test_the_gauge_is_there_after_a_start(tmp_path: Path) -> None:
             assert LOW not in (await client.get("/metrics")).text
 
         async with serving(tmp_path / "data", server, **settings) as (_gateway, client):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while LOW not in (await client.get("/metrics")).text:
                     pass  # its own answers are the pace
