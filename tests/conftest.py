@@ -66,6 +66,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still for some seconds is no database that is away."""
+    monkeypatch.setattr("inwit.auth._LOOK_UP_S", 60.0)
+
+
+@pytest.fixture(autouse=True)
 async def _no_leaked_tasks() -> AsyncGenerator[None]:
     before = asyncio.all_tasks()
     yield

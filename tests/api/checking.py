@@ -47,7 +47,7 @@ class Reader(FakeModel):
     async def until(self, under_way: int) -> None:
         """Wait until so many reviews are under way at once."""
         self.wanted = under_way
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await self.reached.wait()
 
     async def next_token(self, messages: Any, model: str, tenant: str) -> Any:

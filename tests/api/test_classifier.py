@@ -327,10 +327,13 @@ async def test_a_caller_cannot_cut_the_classifier_short(make_caller: MakeCaller)
     classifiers = FakeClassifiers(hang=True)
     caller = await make_caller(FakeModel("HA\u200bRM"), classifiers=classifiers, policies=(policy,))
 
-    answer = await caller.respond({**ASK, "deadline_ms": 300})
+    for deadline_ms in (300, 3_000, 60_000):
+        answer = await caller.respond({**ASK, "deadline_ms": deadline_ms})
+        assert answer.status_code == 504
+        assert "RM" not in answer.text
+        if classifiers.asked:  # the first deadline that was long enough to come so far
+            break
 
-    assert answer.status_code == 504
-    assert "RM" not in answer.text
     assert len(classifiers.asked) == 1
 
 

@@ -68,7 +68,7 @@ async def test_an_approved_response_is_released_as_it_was_shown(make_caller: Mak
 async def test_a_caller_in_line_gets_exactly_the_edited_bytes(make_caller: MakeCaller) -> None:
     caller = await desk(make_caller)
     text = "  Edited: exactly\r\nso, with 🌕 and a trailing space "
-    body = {"messages": [{"role": "user", "content": "How do tides work?"}], "wait_ms": 20_000}
+    body = {"messages": [{"role": "user", "content": "How do tides work?"}], "wait_ms": 300_000}
     waiting = asyncio.create_task(caller.respond(body))
     case = await first_case(caller)
     taken = (await post(caller, f"{case}/claim")).json()
@@ -83,7 +83,7 @@ async def test_a_caller_in_line_gets_exactly_the_edited_bytes(make_caller: MakeC
 
 
 async def first_case(caller: Caller) -> str:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             cases = (await caller.http.get("/v1/escalations")).json()["cases"]
             if cases:

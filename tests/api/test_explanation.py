@@ -115,11 +115,14 @@ async def test_a_caller_cannot_cut_the_explanation_short(make_caller: MakeCaller
     model = FakeModel("HARM", answer=risk_of(0.25), hang="explain")
     caller = await make_caller(model, policies=(compiled(categories=privacy),))
 
-    answer = await caller.respond({**ASK, "deadline_ms": 300})
+    for deadline_ms in (300, 3_000, 60_000):
+        answer = await caller.respond({**ASK, "deadline_ms": deadline_ms})
+        assert answer.status_code == 504
+        assert "HARM" not in answer.text
+        if model.cancelled:  # the first deadline that was long enough to come so far
+            break
 
     assert model.cancelled == ["explain"]
-    assert answer.status_code == 504
-    assert "HARM" not in answer.text
 
 
 async def test_its_words_reach_neither_caller_nor_metrics_nor_logs(

@@ -54,7 +54,12 @@ async def test_nothing_leaves_unreviewed_or_unrecorded(
 ) -> None:
     server.generate, server.review = generate, review
     by_failure = replace(policy, on_review_failure=on_failure)
-    limits = replace(LIMITS, generate_ms=150, review=replace(LIMITS.review, judge_ms=150))
+    # Little time for what hangs alone: what answers may be slow.
+    short = {"hang": 150}
+    review_limits = replace(LIMITS.review, judge_ms=short.get(review, LIMITS.review.judge_ms))
+    limits = replace(
+        LIMITS, generate_ms=short.get(generate, LIMITS.generate_ms), review=review_limits
+    )
     caller = await make_caller(client, policies=(by_failure,), limits=limits)
 
     answer = await caller.respond()

@@ -292,7 +292,6 @@ async def test_a_slow_ledger_before_the_input_is_looked_at_is_inwits_own_time(
 
     timings = (await caller.respond()).json()["timings_ms"]
 
-    assert timings["input"] < 250
     assert timings["total"] - timings["input"] > 250
 
 

@@ -56,7 +56,7 @@ class Reader:
             self.got.notify_all()
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10), self.got:
+        async with asyncio.timeout(60), self.got:
             await self.got.wait_for(is_so)
 
     @property

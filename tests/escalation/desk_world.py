@@ -101,7 +101,7 @@ class Office:
 
     async def later(self, seconds: float) -> None:
         """Time passes for all cases: what was written moves back by as much."""
-        await self.database.write(lambda each: _age(each, timedelta(seconds=seconds)))
+        await self.database.write(lambda each: age(each, timedelta(seconds=seconds)))
 
 
 async def office(
@@ -139,7 +139,8 @@ def said_of(opened: Opened, kind: RulingKind, who: Reviewer, **more: Any) -> Sai
     return Said(**{**values, **more})
 
 
-def _age(connection: sa.Connection, by: timedelta) -> None:
+def age(connection: sa.Connection, by: timedelta) -> None:
+    """Move all that was written about cases back in time."""
     for table, columns in _TIMES.items():
         keys = [column.name for column in table.primary_key]
         for row in connection.execute(sa.select(table)).all():
