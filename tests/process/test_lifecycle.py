@@ -7,7 +7,7 @@ import socket
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +16,9 @@ import pytest
 
 from tests.conftest import ASK
 from tests.fakes_server import FakeServer
-from tests.process.processes import free_port, inwit, run_inwit
+from tests.process.processes import STOP_S, free_port, inwit, run_inwit
 from tests.process.test_serve import serving
-from tests.process.test_streaming import STREAM, GatedServer, Gateway, asked, streaming
+from tests.process.test_streaming import STREAM, WAIT_S, GatedServer, Gateway, asked, streaming
 
 pytestmark = pytest.mark.process
 
@@ -54,7 +54,7 @@ async def test_no_request_is_lost_or_cut_when_told_to_stop(tmp_path: Path) -> No
     server, seen, strangers = GatedServer(), Seen(), Seen()
     server.opened.set()
     async with (
-        asyncio.timeout(240),
+        asyncio.timeout(2 * WAIT_S),
         server.running(),
         streaming(tmp_path, server, INWIT_SHUTDOWN_S="120") as gateway,
     ):
@@ -86,7 +86,7 @@ async def _keep_calling(gateway: Gateway, number: int, seen: Seen) -> None:
     """One caller on a connection of its own, one request after another until the port is closed."""
     call, client = (_stream if number % 2 else _json), gateway.client
     async with httpx.AsyncClient(
-        base_url=client.base_url, headers=client.headers, timeout=60
+        base_url=client.base_url, headers=client.headers, timeout=WAIT_S
     ) as own:
         while True:
             try:
@@ -145,10 +145,10 @@ async def test_what_is_told_while_it_drains(tmp_path: Path) -> None:
         started = await gateway.client.get("/startupz")
         alive = await gateway.client.get("/healthz")
         refused = await gateway.client.post("/v1/chat/completions", json=CHAT)
-        large = await gateway.client.post("/v1/respond", content=b" " * 900_000)
+        large = await _large(gateway.client)
         server.opened.set()
         reader = await caller.to_the_end()
-        code = await asyncio.to_thread(gateway.process.process.wait, 30)
+        code = await asyncio.to_thread(gateway.process.process.wait, STOP_S)
         left = await idle.read()
 
     assert (ready.status_code, started.status_code, alive.status_code) == (503, 200, 200)
@@ -159,6 +159,17 @@ async def test_what_is_told_while_it_drains(tmp_path: Path) -> None:
     assert reader.done is not None
     assert left == b""  # closed in order, not reset
     assert code == 0
+
+
+async def _large(client: httpx.AsyncClient) -> httpx.Response:
+    """The answer to a request that takes a while to arrive.
+
+    A gateway that is shutting down waits 2 s for it: one that stands still just then may hang up.
+    """
+    for _ in range(3):
+        with suppress(httpx.WriteError, httpx.ReadError):
+            return await client.post("/v1/respond", content=b" " * 900_000)
+    raise AssertionError("it hangs up")
 
 
 async def test_an_idle_connection_is_kept_until_a_stop_which_does_not_wait_for_it(
@@ -172,11 +183,11 @@ async def test_an_idle_connection_is_kept_until_a_stop_which_does_not_wait_for_i
         with pytest.raises(TimeoutError):  # uvicorn's own default is 5 s
             await asyncio.wait_for(idle.read(), 7)
         code = await asyncio.to_thread(gateway.stop, signal.SIGTERM)
-        left = await asyncio.wait_for(idle.read(), 5)
+        left = await asyncio.wait_for(idle.read(), STOP_S)
         line = await asyncio.to_thread(gateway.wait_for, '"drained"')
 
     assert (code, left) == (0, b"")
-    assert json.loads(line)["seconds"] < 10
+    assert json.loads(line)["seconds"] < 45  # by itself it would be open for a minute more
 
 
 @asynccontextmanager
@@ -206,8 +217,9 @@ async def test_what_outlasts_the_drain_is_told_so(tmp_path: Path) -> None:
         gateway.process.process.send_signal(signal.SIGTERM)
         answer = await whole
         reader = await caller.to_the_end()
-        code = await asyncio.to_thread(gateway.process.process.wait, 30)
+        code = await asyncio.to_thread(gateway.process.process.wait, STOP_S)
         cut = await gateway.logged("cut")
+        await asyncio.wait_for(server.cancelled.wait(), WAIT_S)
 
     assert code == 0
     assert cut["open"] == 2
@@ -216,11 +228,10 @@ async def test_what_outlasts_the_drain_is_told_so(tmp_path: Path) -> None:
     assert "Nothing was released" in answer.json()["detail"]
     assert reader.error is not None
     assert reader.error["status"] == 503
-    assert server.cancelled.is_set()
 
 
 async def _until_metric(gateway: Gateway, series: str, value: float) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         while await gateway.metric(series) != value:
             pass
 
@@ -237,7 +248,7 @@ async def test_a_second_signal_ends_what_is_open_at_once(tmp_path: Path) -> None
         await gateway.logged("draining")
         gateway.process.process.send_signal(signal.SIGINT)
         reader = await caller.to_the_end()
-        code = await asyncio.to_thread(gateway.process.process.wait, 30)
+        code = await asyncio.to_thread(gateway.process.process.wait, STOP_S)
 
     assert reader.error is not None
     assert code == 0
@@ -268,7 +279,7 @@ async def test_an_operate_port(tmp_path: Path) -> None:
     async with (
         FakeServer(down=True).running() as server,
         serving(tmp_path, server, INWIT_OPERATE_PORT=str(port)) as (_gateway, client),
-        httpx.AsyncClient(base_url=operate) as probe,
+        httpx.AsyncClient(base_url=operate, timeout=WAIT_S) as probe,
     ):
         before = await _probes(probe)
         server.down = False
@@ -292,13 +303,13 @@ async def _probes(client: httpx.AsyncClient) -> dict[str, int]:
 
 
 async def _until_started(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         while (await client.get("/startupz")).status_code != 200:
             pass
 
 
 async def _until(client: httpx.AsyncClient, status: str) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_S):
         while (await client.get("/readyz")).json()["status"] != status:
             pass
 
@@ -307,25 +318,30 @@ async def test_a_signal_during_the_start(tmp_path: Path) -> None:
     """The operate port answers before the gateway is open, and says so; a signal then ends it."""
     port = free_port()
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, never answers
-        redis = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        redis = f"redis://127.0.0.1:{silent.getsockname()[1]}/0?socket_timeout=600"
         settings = {
             "INWIT_REDIS_URL": redis,
-            "INWIT_MODEL_URL": f"http://127.0.0.1:{silent.getsockname()[1]}/v1",
+            "INWIT_EMBEDDED_MODEL": "1",  # with one the first look takes a minute where it has to
             "INWIT_OPERATE_PORT": str(port),
         }
         with inwit("serve", tmp_path, settings) as process:
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as probe:
+            async with httpx.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}", timeout=WAIT_S
+            ) as probe:
                 await _until_listening(probe)
                 found = await _probes(probe)
                 code = await asyncio.to_thread(process.stop, signal.SIGTERM)
+            with pytest.raises(AssertionError):  # there is no such line: it reads to the end
+                process.wait_for("\0")
 
     assert found == {"/healthz": 200, "/startupz": 503, "/readyz": 503}
     assert code == 0
-    assert not any("serving" in line for line in process.printed)
+    assert any('"stopped"' in line for line in process.printed)
+    assert not any('"serving"' in line for line in process.printed)
 
 
 async def _until_listening(probe: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WAIT_S):
         while True:
             try:
                 await probe.get("/healthz")
