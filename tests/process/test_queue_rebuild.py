@@ -18,11 +18,13 @@ pytestmark = pytest.mark.process
 
 async def test_it_looks_first_and_mends_when_told(make_caller: MakeCaller, tmp_path: Path) -> None:
     with valkey_server(tmp_path) as server:
-        here = await office(make_caller, redis_url=server.url)
+        # A machine that stands still for some seconds is no Redis that is away.
+        url = f"{server.url}?socket_timeout=120&socket_connect_timeout=120"
+        here = await office(make_caller, redis_url=url)
         cases = [await here.held() for _ in range(3)]
 
         async def rebuild(options: str = "") -> tuple[int, str]:
-            settings = {"INWIT_REDIS_URL": server.url}
+            settings = {"INWIT_REDIS_URL": url}
             command = f"queue rebuild {options}"
             done = await asyncio.to_thread(run_inwit, command, tmp_path, settings)
             return done.returncode, done.stdout + done.stderr
@@ -38,7 +40,7 @@ async def test_it_looks_first_and_mends_when_told(make_caller: MakeCaller, tmp_p
         old = [await here.case(each) for each in cases]
         for case in cases:
             await here.approved(case)
-        async with redis_client(server.url, retries=False) as untyped:
+        async with redis_client(url, retries=False) as untyped:
             client: Any = untyped
             await client.flushall()
         for case in old:
