@@ -74,7 +74,7 @@ def exchange(answer: str | None) -> Exchange:
 
 
 async def test_a_verdict_says_who_judged_what() -> None:
-    verdict = await packaged().classify(exchange("The moon pulls the sea."), timeout_s=1)
+    verdict = await packaged().classify(exchange("The moon pulls the sea."), timeout_s=60)
     assert (verdict.judge, verdict.status) == ("embedded", ReviewStatus.JUDGED)
     assert (verdict.covers, verdict.calibrated, verdict.categories) == ("digest", True, ())
     digest = (PACKAGED / DIGEST).read_text().strip()
@@ -95,7 +95,7 @@ ENGLISH = "The moon pulls the sea, and the tide rises twice a day. " * 20
     ],
 )
 async def test_what_it_cannot_read_is_no_pass(answer: str) -> None:
-    verdict = await packaged().classify(exchange(answer), timeout_s=10)
+    verdict = await packaged().classify(exchange(answer), timeout_s=60)
 
     assert (verdict.status, verdict.fault) == (ReviewStatus.TRUNCATED, Fault.DOES_NOT_FIT)
 
@@ -111,19 +111,19 @@ async def test_what_it_cannot_read_is_no_pass(answer: str) -> None:
     ],
 )
 async def test_what_it_can_read_is_judged(answer: str) -> None:
-    verdict = await packaged().classify(exchange(answer), timeout_s=10)
+    verdict = await packaged().classify(exchange(answer), timeout_s=60)
 
     assert verdict.status is ReviewStatus.JUDGED
 
 
 @pytest.mark.parametrize(("answer", "risk"), GOLDEN)
 async def test_the_shipped_weights_give_exactly_these_risks(answer: str, risk: float) -> None:
-    verdict = await packaged().classify(exchange(answer), timeout_s=10)
+    verdict = await packaged().classify(exchange(answer), timeout_s=60)
     assert verdict.risk == pytest.approx(risk, abs=1e-9)
 
 
 async def test_no_answer_is_not_judged() -> None:
-    verdict = await packaged().classify(exchange(None), timeout_s=1)
+    verdict = await packaged().classify(exchange(None), timeout_s=60)
     assert (verdict.status, verdict.fault) == (ReviewStatus.UNAVAILABLE, Fault.DOES_NOT_FIT)
 
 

@@ -52,7 +52,7 @@ async def test_a_judgement(detector: HttpClassifier, server: FakeHttp) -> None:
         "model": "own 1.0",
     }
 
-    verdict = await detector.classify(exchange(harms=HARMS), 5)
+    verdict = await detector.classify(exchange(harms=HARMS), 60)
 
     assert verdict == Verdict(
         "own",
@@ -71,7 +71,7 @@ async def test_a_judgement(detector: HttpClassifier, server: FakeHttp) -> None:
 async def test_the_request_is_as_documented(
     detector: HttpClassifier, server: FakeHttp, answer: str | None
 ) -> None:
-    await detector.classify(exchange(answer, harms=HARMS), 5)
+    await detector.classify(exchange(answer, harms=HARMS), 60)
 
     (body,) = server.bodies
     assert body == {
@@ -90,7 +90,7 @@ async def test_the_request_is_as_documented(
 async def test_a_policy_without_categories_asks_about_all(
     detector: HttpClassifier, server: FakeHttp
 ) -> None:
-    await detector.classify(exchange(), 5)
+    await detector.classify(exchange(), 60)
 
     assert server.bodies[0]["categories"] == [category.value for category in Category]
 
@@ -99,7 +99,7 @@ async def test_a_slash_at_the_end_stays(server: FakeHttp) -> None:
     detector = HttpClassifier("own", server.base_url + "/detect/")
     await detector.open()
     try:
-        await detector.classify(exchange(), 5)
+        await detector.classify(exchange(), 60)
     finally:
         await detector.close()
 
@@ -140,7 +140,7 @@ async def test_an_answer_outside_the_contract_is_no_judgement(
 ) -> None:
     server.answer = answer
 
-    verdict = await detector.classify(exchange(), 5)
+    verdict = await detector.classify(exchange(), 60)
 
     assert verdict == Verdict(
         "own", ReviewStatus.UNAVAILABLE, fault=Fault.MALFORMED_ANSWER, covers=COVERS
@@ -154,7 +154,7 @@ async def test_labels_stay_few(detector: HttpClassifier, server: FakeHttp) -> No
         "categories": ["unknown", "hate"],
     }
 
-    verdict = await detector.classify(exchange(), 5)
+    verdict = await detector.classify(exchange(), 60)
 
     assert verdict.labels == tuple(f"l{i}" for i in range(16))
     assert verdict.categories == (Category.HATE,)
@@ -167,7 +167,7 @@ async def test_any_other_status_is_a_failure(
     server.status = status
     server.answer_headers = {"Location": f"{server.base_url}/elsewhere"}
 
-    verdict = await detector.classify(exchange(), 5)
+    verdict = await detector.classify(exchange(), 60)
 
     fault = Fault.REFUSED if status in (400, 422) else Fault.UPSTREAM
     assert (verdict.status, verdict.fault) == (ReviewStatus.UNAVAILABLE, fault)
@@ -184,16 +184,19 @@ async def test_a_broken_answer_is_a_failure(
 ) -> None:
     server.manner = manner
 
-    assert (await detector.classify(exchange(), 5)).fault is fault
+    assert (await detector.classify(exchange(), 60)).fault is fault
 
 
 async def test_the_deadline_ends_the_call(detector: HttpClassifier, server: FakeHttp) -> None:
     server.manner = "hang"
 
-    verdict = await detector.classify(exchange(), 0.05)
+    for time_s in (0.05, 5, 50):
+        verdict = await detector.classify(exchange(), time_s)
+        assert verdict.fault is Fault.TIMEOUT
+        if server.hanging.is_set():  # the first time that was long enough to come so far
+            break
 
-    assert verdict.fault is Fault.TIMEOUT
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await server.cancelled.wait()
 
 
@@ -201,7 +204,7 @@ async def test_what_does_not_fit_is_truncated(detector: HttpClassifier, server: 
     server.status = 413
     server.answer = {"error": "longer than the context length"}
 
-    verdict = await detector.classify(exchange(), 5)
+    verdict = await detector.classify(exchange(), 60)
 
     assert (verdict.status, verdict.fault) == (ReviewStatus.TRUNCATED, Fault.DOES_NOT_FIT)
 
@@ -210,7 +213,7 @@ async def test_nobody_there() -> None:
     detector = HttpClassifier("own", "http://127.0.0.1:9/detect")
     await detector.open()
     try:
-        assert (await detector.classify(exchange(), 5)).fault is Fault.UPSTREAM
+        assert (await detector.classify(exchange(), 60)).fault is Fault.UPSTREAM
     finally:
         await detector.close()
 
@@ -271,12 +274,12 @@ async def test_the_detector_of_the_page_runs() -> None:
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             port = int(await process.stdout.readline())
         detector = HttpClassifier("own", f"http://127.0.0.1:{port}/")
         await detector.open()
-        clean = await detector.classify(exchange(harms=HARMS), 10)
-        leak = await detector.classify(exchange("Write to ann@example.org.", harms=HARMS), 10)
+        clean = await detector.classify(exchange(harms=HARMS), 60)
+        leak = await detector.classify(exchange("Write to ann@example.org.", harms=HARMS), 60)
         await detector.close()
     finally:
         process.kill()

@@ -48,7 +48,7 @@ async def moderator(server: FakeHttp) -> AsyncGenerator[ModerationClassifier]:
 async def test_the_answer_is_sent_and_the_highest_score_is_the_risk(
     moderator: ModerationClassifier, server: FakeHttp
 ) -> None:
-    verdict = await moderator.classify(exchange(), 5)
+    verdict = await moderator.classify(exchange(), 60)
 
     assert verdict == Verdict(
         "mod", ReviewStatus.JUDGED, risk=0.03, model="omni-moderation", covers=COVERS
@@ -63,7 +63,7 @@ async def test_before_there_is_an_answer_the_last_user_turn_is_sent(
 ) -> None:
     turns = (Message("user", "first"), Message("user", ASKED), Message("tool", "found"))
 
-    await moderator.classify(Exchange(turns, None, COVERS, "acme"), 5)
+    await moderator.classify(Exchange(turns, None, COVERS, "acme"), 60)
 
     assert moderator.judges_input
     assert server.bodies[0]["input"] == ASKED
@@ -76,7 +76,7 @@ async def test_names_become_categories_and_stay_as_labels(
         self_harm__intent=0.6, sexual__minors=0.9, gambling=0.7, violence=0.49
     )
 
-    verdict = await moderator.classify(exchange(), 5)
+    verdict = await moderator.classify(exchange(), 60)
 
     assert verdict.risk == 0.9
     assert verdict.categories == (Category.CHILD_EXPLOITATION, Category.SELF_HARM)
@@ -100,7 +100,7 @@ async def test_only_what_the_policy_asks_about_counts_and_what_nobody_knows(
 ) -> None:
     server.answer = moderation(**scores)
 
-    verdict = await moderator.classify(exchange(harms=(TAXONOMY[Category.HATE],)), 5)
+    verdict = await moderator.classify(exchange(harms=(TAXONOMY[Category.HATE],)), 60)
 
     assert (verdict.risk, verdict.categories) == (risk, categories)
     assert set(verdict.labels) == {name for name, score in scores.items() if score >= 0.5}
@@ -111,7 +111,7 @@ async def test_labels_stay_few_and_are_the_highest(
 ) -> None:
     server.answer = moderation(**{f"own{i}": 0.5 + i / 100 for i in range(40)})
 
-    verdict = await moderator.classify(exchange(), 5)
+    verdict = await moderator.classify(exchange(), 60)
 
     assert verdict.labels == tuple(f"own{i}" for i in range(39, 23, -1))
 
@@ -128,7 +128,7 @@ async def test_labels_stay_few_and_are_the_highest(
 async def test_what_it_cannot_judge_is_not_sent(
     moderator: ModerationClassifier, server: FakeHttp, shown: Exchange
 ) -> None:
-    verdict = await moderator.classify(shown, 5)
+    verdict = await moderator.classify(shown, 60)
 
     assert (verdict.status, verdict.fault) == (ReviewStatus.TRUNCATED, Fault.DOES_NOT_FIT)
     assert not server.bodies
@@ -176,7 +176,7 @@ async def test_an_answer_that_makes_no_sense_is_no_judgement(
 ) -> None:
     SPOILED[spoil](server.answer)
 
-    verdict = await moderator.classify(exchange(), 5)
+    verdict = await moderator.classify(exchange(), 60)
 
     assert verdict == Verdict(
         "mod", ReviewStatus.UNAVAILABLE, fault=Fault.MALFORMED_ANSWER, covers=COVERS
@@ -188,7 +188,7 @@ async def test_a_server_without_a_score_for_what_is_asked_gives_no_judgement(
 ) -> None:
     server.answer = moderation(violence=0.01)
 
-    verdict = await moderator.classify(exchange(harms=(TAXONOMY[Category.HATE],)), 5)
+    verdict = await moderator.classify(exchange(harms=(TAXONOMY[Category.HATE],)), 60)
 
     assert verdict.fault is Fault.MALFORMED_ANSWER
 
@@ -201,7 +201,7 @@ async def test_a_flag_may_have_a_modest_score(
     result.update(flagged=True, categories={"hate": True, "violence": False})
     result["category_scores"]["hate"] = score
 
-    assert (await moderator.classify(exchange(), 5)).risk == score
+    assert (await moderator.classify(exchange(), 60)).risk == score
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ async def test_a_refusal_is_a_failure(
 ) -> None:
     server.status = status
 
-    assert (await moderator.classify(exchange(), 5)).fault is fault
+    assert (await moderator.classify(exchange(), 60)).fault is fault
 
 
 async def test_the_deadline_ends_the_call(
@@ -221,10 +221,13 @@ async def test_the_deadline_ends_the_call(
 ) -> None:
     server.manner = "hang"
 
-    verdict = await moderator.classify(exchange(), 0.05)
+    for time_s in (0.05, 5, 50):
+        verdict = await moderator.classify(exchange(), time_s)
+        assert verdict.fault is Fault.TIMEOUT
+        if server.hanging.is_set():  # the first time that was long enough to come so far
+            break
 
-    assert verdict.fault is Fault.TIMEOUT
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await server.cancelled.wait()
 
 
@@ -234,7 +237,7 @@ async def test_the_server_may_say_that_it_does_not_fit(
     server.status = 400
     server.answer = {"error": {"message": "maximum context length is 512 tokens"}}
 
-    verdict = await moderator.classify(exchange(), 5)
+    verdict = await moderator.classify(exchange(), 60)
 
     assert (verdict.status, verdict.fault) == (ReviewStatus.TRUNCATED, Fault.DOES_NOT_FIT)
 
