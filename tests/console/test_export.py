@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -22,8 +22,10 @@ from inwit.ledger.tables import CONTENTS, RULINGS
 from tests.console.conftest import Browser, MakeSite
 from tests.console.records import NOON, SECRET, Records, records
 
-TODAY = datetime.now(UTC).date().isoformat()
-PERIOD = {"since": TODAY, "until": TODAY}
+# Days on both sides of today: midnight may come before the last of these tests.
+TODAY = datetime.now(UTC).date()
+SINCE, UNTIL = [(TODAY + timedelta(days=days)).isoformat() for days in (-1, 2)]
+PERIOD = {"since": SINCE, "until": UNTIL}
 
 
 async def take(browser: Browser, **form: Any) -> httpx.Response:
@@ -56,7 +58,7 @@ async def test_rulings_are_taken_out_without_content_and_it_is_recorded(
     answer = await take(browser, what="rulings", form="jsonl")
 
     assert answer.headers["content-type"] == "application/jsonl"
-    named = f'attachment; filename="inwit-rulings-{TODAY}-{TODAY}.jsonl"'
+    named = f'attachment; filename="inwit-rulings-{SINCE}-{UNTIL}.jsonl"'
     assert answer.headers["content-disposition"] == named
     assert answer.headers["cache-control"] == "no-store"
     first, second = (json.loads(line) for line in answer.text.splitlines())
@@ -71,7 +73,7 @@ async def test_rulings_are_taken_out_without_content_and_it_is_recorded(
     facts: Mapping[str, Any] = act["facts"]
     assert (facts["what"], facts["form"], facts["rows"]) == ("rulings", "jsonl", 2)
     assert facts["with_content"] is False
-    assert facts["since"] == f"{TODAY}T00:00:00+00:00"
+    assert facts["since"] == f"{SINCE}T00:00:00+00:00"
 
 
 async def test_outcomes_say_how_cases_ended(make_site: MakeSite) -> None:
@@ -166,7 +168,7 @@ async def test_many_rows_come_whole_each_once(make_site: MakeSite) -> None:
     browser, _ = await auditor(here)
     await here.resolved("rev_ada")
     await here.repeat_ruling(2 * PAGE + 7)
-    found = await rows(browser, since="2026-11-01", until=TODAY)
+    found = await rows(browser, since="2026-11-01", until=UNTIL)
     assert len(found) == len({row["ruling"] for row in found}) == 2 * PAGE + 8
     assert [row["time"] for row in found] == sorted(row["time"] for row in found)
     assert (await here.site.acts("exported"))[0]["facts"]["rows"] == 2 * PAGE + 8
@@ -177,7 +179,7 @@ async def test_a_person_who_is_shut_out_gets_no_further(make_site: MakeSite) -> 
     browser, me = await auditor(here)
     await here.resolved("rev_ada")
     await here.repeat_ruling(3 * PAGE)
-    form = {"csrf_token": await browser.token(), "since": "2026-11-01", "until": TODAY}
+    form = {"csrf_token": await browser.token(), "since": "2026-11-01", "until": UNTIL}
 
     async def shut_out_after_the_first_rows(scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:

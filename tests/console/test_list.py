@@ -166,7 +166,7 @@ async def test_golden_copies_are_told_to_their_reviewer_alone_and_look_like_othe
     ben, other = await here.person("ben")
     sue, _ = await here.person("sue", Role.SENIOR)
     lease = await here.copy(me)
-    plain = await here.hold(opened=datetime.now(UTC) - timedelta(seconds=5))
+    plain = await here.hold(opened=datetime.now(UTC) - timedelta(seconds=50))
     await here.claim(plain, me)
 
     page = await ada.get("/list")

@@ -12,6 +12,13 @@ from tests.console.reviewing.world import MakeWorld, World, world
 from tests.process.redis_server import valkey_server
 
 
+@pytest.fixture(autouse=True)
+def _patience_at_the_desk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still for some seconds loses neither its queue nor what it compares."""
+    monkeypatch.setattr("inwit.clients.redis._TIMEOUT_S", 60.0)
+    monkeypatch.setattr("inwit.console.similar.LONGEST_S", 60.0)
+
+
 @pytest.fixture(scope="module")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     with valkey_server(tmp_path_factory.mktemp("valkey")) as server:

@@ -119,7 +119,7 @@ async def test_only_so_many_pages_follow(make_world: MakeWorld) -> None:
     here = await make_world(feed_every_s=0.01, most_feeds=1)
     ada = await here.reviewer()
     both = {asyncio.create_task(ada.get("/feed")) for _ in range(2)}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         done, waiting = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     here.caller.gateway.health.draining = True
 
@@ -153,8 +153,18 @@ async def test_a_break_is_offered_and_nothing_more(make_world: MakeWorld) -> Non
     here = await make_world(exposure_budget={"high": 9})
     ada = await here.reviewer()
     calm = await ada.get("/")
-    day = {"reviewer": ada.id, "day": f"{datetime.now(UTC):%Y-%m-%d}", "severity": "high"}
-    rows = [{**day, "escalation_id": f"esc_{each}", "parts": "candidate"} for each in range(25)]
+    today = datetime.now(UTC)
+    rows = [
+        {
+            "reviewer": ada.id,
+            "day": f"{day:%Y-%m-%d}",
+            "severity": "high",
+            "escalation_id": f"esc_{each}",
+            "parts": "candidate",
+        }
+        for day in (today, today + timedelta(days=1))  # which may have come before the page
+        for each in range(25)
+    ]
     await here.site.database.write(lambda db: db.execute(sa.insert(EXPOSURES), rows))
 
     page = await ada.get("/")

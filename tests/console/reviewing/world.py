@@ -112,7 +112,7 @@ class Looks:
     async def more(self, feeds: int) -> None:
         """Wait until so many feeds have told what there is to tell now."""
         before = self.so_far.copy()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while sum(new >= 2 for new in (self.so_far - before).values()) < feeds:
                 self.looked.clear()
                 await self.looked.wait()
@@ -194,7 +194,8 @@ async def world(
     most_feeds: int = 9,
     **settings: Any,
 ) -> World:
-    """A gateway whose model is flagged, with its console."""
+    """A gateway whose model is flagged, with its console; rulings wait for `settled`."""
+    settings.setdefault("undo_s", 600)
     judges = FakeClassifiers(classifier_risk)
     caller = await make_caller(
         model or flagged(),
@@ -219,7 +220,7 @@ async def world(
 
 async def soon(wanted: asyncio.Task[Any]) -> Any:
     """What a task comes to, within the time of a test."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         return await wanted
 
 
