@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from inwit.client import BadAnswer, Forked, NotFound, TimedOut
+from inwit.client import BadAnswer, Forked, NotFound
 from tests.client.conftest import ASK, Client
 from tests.client.logs import Log
 from tests.client.server import (
@@ -72,16 +72,6 @@ async def test_a_receipt_of_an_answer(gateway: FakeGateway, client: Client) -> N
 
     assert gateway.seen[1].path == f"/v1/receipts/{ID}"
     assert receipt.proof == ()
-
-
-async def test_a_receipt_is_not_waited_for_longer_than_asked(
-    gateway: FakeGateway, client: Client
-) -> None:
-    gateway.script = [replies({"status": "pending"}, 202, retry_after="60")] * 2
-
-    with pytest.raises(TimedOut):
-        await client.ask("receipt", ID, wait=0.3)
-    assert len(gateway.seen) == 1
 
 
 @pytest.mark.parametrize(

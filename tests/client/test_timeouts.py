@@ -15,10 +15,12 @@ from tests.client.logs import Log
 from tests.client.server import (
     DECISION,
     END,
+    ID,
     FakeGateway,
     deltas,
     hangs,
     refuses,
+    replies,
     streams,
 )
 
@@ -120,3 +122,16 @@ async def test_a_proof_is_not_waited_for_past_the_calls_own_time(
         raise AssertionError("no answer without the proof")
 
     assert client.inwit.witness.newest == LOG.note(17)
+
+
+async def test_a_receipt_is_not_waited_for_longer_than_asked(
+    gateway: FakeGateway, client: Client
+) -> None:
+    for wait in TIMES_S[:2]:
+        gateway.script = [replies({"status": "pending"}, 202, retry_after="600")] * 2
+        with pytest.raises(TimedOut):
+            await client.ask("receipt", ID, wait=wait)
+        if gateway.seen:
+            break
+
+    assert len(gateway.seen) == 1

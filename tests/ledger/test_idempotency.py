@@ -237,7 +237,7 @@ async def test_a_held_response_that_cannot_be_sealed_completes_no_claim(
 async def test_a_claim_whose_caller_went_is_let_go(database: Database, turns: int) -> None:
     """Before its commit has begun, and while it is under way."""
     release, store = threading.Event(), LedgerStore(database)
-    blocked = asyncio.create_task(database.write(lambda _: release.wait(20)))
+    blocked = asyncio.create_task(database.write(lambda _: release.wait(120)))
     async with store.running():
         gone = asyncio.create_task(store.claim(wanted("o1")))
         for _ in range(turns):

@@ -271,7 +271,7 @@ async def test_a_gateway_looks_at_once(database: Database) -> None:
     store = LedgerStore(database)
     rules = RetentionRules(content={"*": "1d"})
     async with store.running(), Retention(database, store, rules).running():
-        await asyncio.wait_for(gone(database), 20)
+        await asyncio.wait_for(gone(database), 60)
 
 
 def test_a_policy_of_its_own_has_its_own_time() -> None:

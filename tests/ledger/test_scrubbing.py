@@ -45,7 +45,7 @@ def those_in(folder: Path, wanted: list[bytes]) -> int:
 
 
 async def gone(folder: Path, wanted: list[bytes]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while those_in(folder, wanted):  # noqa: ASYNC110  # files tell nobody
             await asyncio.sleep(0.02)
 
@@ -142,7 +142,7 @@ async def test_it_goes_on_after_whatever_fails_and_says_so(monkeypatch: pytest.M
     failing = Failing(LedgerError(), ZeroDivisionError(), False, False, False, True, False)
 
     with capture_logs() as logs:
-        async with asyncio.timeout(20), Scrubbing(failing, every_s=0.01).running():
+        async with asyncio.timeout(60), Scrubbing(failing, every_s=0.01).running():
             await failing.done.wait()
 
     assert [line["event"] for line in logs][:4] == [

@@ -164,7 +164,7 @@ async def test_entries_that_never_end_do_not_keep_it_from_telling(
         return found
 
     monkeypatch.setattr(database, "read", and_then_more)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await working.work()
 
     assert len(told) == 1
@@ -250,7 +250,7 @@ async def test_it_works_beside_requests(database: Database) -> None:
             seen.set()
 
     working = Sequencer(database, [KEY], 0.01, told)
-    async with working.running(), asyncio.timeout(30):
+    async with working.running(), asyncio.timeout(60):
         await fill(database, 5)
         await seen.wait()
 

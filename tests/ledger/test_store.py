@@ -202,7 +202,7 @@ async def test_a_ledger_that_is_stuck_neither_grows_nor_holds_the_shutdown(
     monkeypatch.setattr("inwit.ledger.store._DRAIN_S", 0.05)
     monkeypatch.setattr("inwit.ledger.store._LONGEST_QUEUE", 3)
     release = threading.Event()
-    blocked = asyncio.create_task(database.write(lambda _: release.wait(20)))
+    blocked = asyncio.create_task(database.write(lambda _: release.wait(120)))
     store = LedgerStore(database)
 
     async with store.running():

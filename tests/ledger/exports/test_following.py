@@ -32,7 +32,7 @@ class Watched(Folder):
             self.came.set()
 
     async def next(self) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await self.came.wait()
         self.came.clear()
 
