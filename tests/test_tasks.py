@@ -22,7 +22,7 @@ async def test_a_task_ends_that_dropped_its_first_cancellation(
             told.append("dropped")
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(10), beside("stubborn", stubborn()):
+    async with asyncio.timeout(60), beside("stubborn", stubborn()):
         await asyncio.sleep(0)
     assert told == ["dropped"]
 
@@ -35,10 +35,10 @@ async def test_a_task_ends_where_wait_for_drops_the_cancellation(
     sent = asyncio.Event()
 
     async def sending() -> None:
-        await asyncio.wait_for(sent.wait(), 10)
+        await asyncio.wait_for(sent.wait(), 60)
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(20), beside("sending", sending()):
+    async with asyncio.timeout(60), beside("sending", sending()):
         for _ in range(3):
             await asyncio.sleep(0)
         sent.set()

@@ -14,7 +14,7 @@ from tests.conftest import Caller, MakeCaller
 from tests.fakes import FakeClassifiers, FakeModel, risk_of
 from tests.miss_rate.test_front_door import with_rate
 
-LONGEST_S = 10
+LONGEST_S = 60
 
 
 @pytest.fixture(autouse=True)
