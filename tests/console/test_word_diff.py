@@ -58,13 +58,13 @@ def test_no_text_takes_long(word: str, words: int) -> None:
     unit = len(re.findall(r"\s+|\w+", word))
     long = word * (words // unit)
     every_other = long.replace(word, f"{word}, ", words // unit // 2)
-    began = time.monotonic()
+    began = time.process_time()
 
     for other in (long[:-7] + "other", long[::-1], "short", every_other):
         differences(long, other)
         differences(other, long)
 
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 30  # it would be minutes
 
 
 def test_what_is_too_long_for_words_is_compared_by_lines() -> None:

@@ -248,9 +248,9 @@ def test_a_pattern_that_would_backtrack_for_ever_takes_linear_time(
     ).input
     assert rule is not None
 
-    began = time.monotonic()
+    began = time.process_time()
     assert not rule.patterns["p"]("a" * 100_000 + "?")
-    assert time.monotonic() - began < 20  # it would be longer than the age of the universe
+    assert time.process_time() - began < 20  # it would be longer than the age of the universe
 
 
 def test_a_tools_pattern_takes_linear_time_too() -> None:

@@ -209,17 +209,21 @@ HARD = [
 
 
 def _seconds(text: str) -> float:
-    best = float("inf")
-    for _ in range(3):
-        start = time.process_time()
-        find(text, ALL)
-        best = min(best, time.process_time() - start)
-    return best
+    start = time.process_time()
+    find(text, ALL)
+    return time.process_time() - start
 
 
 @pytest.mark.parametrize("part", HARD)
 def test_time_is_linear(part: str) -> None:
-    """Four times the text takes about four times as long; quadratic would take sixteen."""
+    """Four times the text takes about four times as long; quadratic would take sixteen. On a noisy
+    machine it is tried until the shortest times of both show it."""
     short = part * (30_000 // len(part))
+    once = four_times = float("inf")
+    for _ in range(20):
+        once = min(once, _seconds(short))
+        four_times = min(four_times, _seconds(short * 4))
+        if four_times < 9 * once + 0.02:
+            break
 
-    assert _seconds(short * 4) < 9 * _seconds(short) + 0.02
+    assert four_times < 9 * once + 0.02
