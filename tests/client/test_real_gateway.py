@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from inwit.client import (
     AsyncInwit,
@@ -17,10 +16,10 @@ from inwit.client import (
     Retract,
     Witness,
 )
+from inwit.decisions import AcceptedRecord, AnyRecord, Receipt
 from inwit.ledger import verify
 from inwit.ledger.proofs import Signed
 from inwit.ledger.sequencer import Sequencer
-from inwit.ledger.tables import ENTRIES
 from inwit.policy.policy import Policy
 from inwit.types import KeyRole
 from tests.client.conftest import ASK
@@ -41,12 +40,18 @@ def client_of(caller: Caller) -> AsyncInwit:
     return AsyncInwit("http://inwit", api_key=caller.key, http=caller.http)
 
 
-async def once_accepted(caller: Caller, then: asyncio.Event) -> None:
-    """What is written before its request is recorded is reviewed in one piece: wait for that."""
-    query = sa.select(ENTRIES.c.sequence).filter_by(type="accepted")
-    while await caller.database.read(lambda db: db.execute(query).first()) is None:
-        pass
-    then.set()
+def when_accepted(caller: Caller, then: asyncio.Event) -> None:
+    """What is written before its request is recorded is reviewed in one piece: set `then` once it
+    is, in the same turn of the loop in which the gateway itself is told."""
+    append = caller.gateway.ledger.append
+
+    async def telling(record: AnyRecord) -> Receipt:
+        receipt = await append(record)
+        if isinstance(record, AcceptedRecord):
+            then.set()
+        return receipt
+
+    caller.gateway.ledger.append = telling
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -60,11 +65,10 @@ async def test_a_stream_and_an_answer_say_the_same(
     model = FakeModel(TEXT, turns=40, answers=passing, answer=risk_of(risk), waits_for=accepted)
     caller = await make_caller(model, classifiers=FakeClassifiers(risk), policies=(policy(mode),))
     inwit = client_of(caller)
-    gate = asyncio.create_task(once_accepted(caller, accepted))
+    when_accepted(caller, accepted)
 
     async with inwit.stream(ASK) as stream:
         events = [event async for event in stream]
-    await gate
     again = await inwit.response(stream.id)
 
     assert again is not None
