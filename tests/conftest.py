@@ -140,7 +140,8 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
             judges = classifiers or FakeClassifiers()
             background = Background()
             await stack.enter_async_context(background.running())
-            loaded = load_settings(embedded_redis=True, embedded_model=True, **changed)
+            given = {"record_ms": limits.record_ms, **changed}
+            loaded = load_settings(embedded_redis=True, embedded_model=True, **given)
             limiter = RateLimiter(loaded.rate_limits or RateRules(), None)
             await limiter.open()
             stack.push_async_callback(limiter.close)

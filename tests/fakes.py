@@ -16,6 +16,7 @@ from inwit.errors import (
     UpstreamError,
     UpstreamUnavailable,
 )
+from inwit.pipeline.protocols import Ledger
 from inwit.types import (
     Candidate,
     Category,
@@ -63,9 +64,9 @@ class FakeModel:
     """The pipeline's `ServedModel`, in memory. Exceptions are raised as given.
 
     `rewrites` and `rewrite_errors` are for the generations after the first, in order; `waits_for`
-    keeps the first generation until it is set. With a draft it writes `piece` characters at a time,
-    gives everyone else `turns` turns after each, and breaks off at `breaks_at`. Models that are
-    `gone` are served no more; any other name is.
+    keeps generations until it is set (`writes_beside`). With a draft it writes `piece` characters
+    at a time, gives everyone else `turns` turns after each, and breaks off at `breaks_at`. Models
+    that are `gone` are served no more; any other name is.
     """
 
     text: str = "The moon pulls the sea."
@@ -129,6 +130,8 @@ class FakeModel:
             self.cut_at = start
             for _ in range(self.turns):
                 await asyncio.sleep(0)
+            if self.waits_for is not None:
+                await self.waits_for.wait()
 
     async def next_token(self, messages: tuple[Message, ...], model: str, tenant: str) -> NextToken:
         self.reviews.append(messages)
@@ -161,6 +164,24 @@ class FakeModel:
         except asyncio.CancelledError:
             self.cancelled.append(stage)
             raise
+
+
+def writes_beside(model: FakeModel, ledger: Ledger) -> None:
+    """Have a model write only while the ledger records nothing, and not before the first entry.
+
+    What was written meanwhile is reviewed in one piece; how long a disk takes must not decide that.
+    """
+    append, waits_for = ledger.append, asyncio.Event()
+
+    async def telling(record: AnyRecord) -> Receipt:
+        waits_for.clear()
+        try:
+            return await append(record)
+        finally:  # in the turn of the loop in which whoever records is told, too
+            waits_for.set()
+
+    model.waits_for = waits_for
+    ledger.append = telling
 
 
 @dataclass

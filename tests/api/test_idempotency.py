@@ -18,7 +18,7 @@ from inwit.pipeline.streaming import Live
 from inwit.types import Call, Claim, KeyRole, Message
 from tests.api.test_stream import FAIL, PASS, STREAM, TEXT, policy
 from tests.conftest import ASK, Caller, MakeCaller
-from tests.fakes import FakeClassifiers, FakeLedger, FakeModel, risk_of
+from tests.fakes import FakeClassifiers, FakeLedger, FakeModel, risk_of, writes_beside
 from tests.fakes_policies import compiled
 from tests.pipeline.test_promises import PRINCIPAL
 from tests.streams import Reader, events_in
@@ -50,7 +50,7 @@ async def another_key(caller: Caller, tenant: str, policies: tuple[str, ...]) ->
 
 async def generating(model: FakeModel, count: int) -> None:
     """Wait until so many generations have begun."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(model.generations) < count:  # noqa: ASYNC110  # the fake has no event for it
             await asyncio.sleep(0)
 
@@ -232,8 +232,9 @@ async def test_a_stream_is_repeated_as_a_stream_or_as_json_and_json_as_a_stream(
 async def test_a_retracted_stream_is_repeated_without_what_was_withdrawn(
     make_caller: MakeCaller,
 ) -> None:
-    model = FakeModel(TEXT, answers=[PASS, PASS], answer=FAIL, turns=4000)
+    model = FakeModel(TEXT, answers=[PASS, PASS], answer=FAIL, turns=40)
     caller = await make_caller(model, policies=(policy("windowed"),))
+    writes_beside(model, caller.gateway.ledger)
     stream = await ask(caller, STREAM)
 
     again = await ask(caller, STREAM)

@@ -1,6 +1,5 @@
 """The client in front of this gateway itself: what one says, the other understands."""
 
-import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from inwit.client import (
     Retract,
     Witness,
 )
-from inwit.decisions import AcceptedRecord, AnyRecord, Receipt
 from inwit.ledger import verify
 from inwit.ledger.proofs import Signed
 from inwit.ledger.sequencer import Sequencer
@@ -25,7 +23,7 @@ from inwit.types import KeyRole
 from tests.client.conftest import ASK
 from tests.client.logs import KEY, Log
 from tests.conftest import Caller, MakeCaller
-from tests.fakes import FakeClassifiers, FakeLedger, FakeModel, risk_of
+from tests.fakes import FakeClassifiers, FakeLedger, FakeModel, risk_of, writes_beside
 from tests.fakes_policies import compiled
 
 TEXT = "The moon pulls the sea 🌊, and the sea comes and goes twice a day. " * 4
@@ -40,20 +38,6 @@ def client_of(caller: Caller) -> AsyncInwit:
     return AsyncInwit("http://inwit", api_key=caller.key, http=caller.http)
 
 
-def when_accepted(caller: Caller, then: asyncio.Event) -> None:
-    """What is written before its request is recorded is reviewed in one piece: set `then` once it
-    is, in the same turn of the loop in which the gateway itself is told."""
-    append = caller.gateway.ledger.append
-
-    async def telling(record: AnyRecord) -> Receipt:
-        receipt = await append(record)
-        if isinstance(record, AcceptedRecord):
-            then.set()
-        return receipt
-
-    caller.gateway.ledger.append = telling
-
-
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("risk", [0.05, 0.95])
 async def test_a_stream_and_an_answer_say_the_same(
@@ -61,11 +45,10 @@ async def test_a_stream_and_an_answer_say_the_same(
 ) -> None:
     """For an answer that passes, and for one that does not (in windows: past the first)."""
     passing = [risk_of(0.05)] if mode == "windowed" else []
-    accepted = asyncio.Event()
-    model = FakeModel(TEXT, turns=40, answers=passing, answer=risk_of(risk), waits_for=accepted)
+    model = FakeModel(TEXT, turns=40, answers=passing, answer=risk_of(risk))
     caller = await make_caller(model, classifiers=FakeClassifiers(risk), policies=(policy(mode),))
     inwit = client_of(caller)
-    when_accepted(caller, accepted)
+    writes_beside(model, caller.gateway.ledger)
 
     async with inwit.stream(ASK) as stream:
         events = [event async for event in stream]
