@@ -15,7 +15,7 @@ from inwit.clients.redis import redis_client
 from inwit.ledger.database import sqlite_file
 from inwit.policy.loader import PACKAGED
 from tests.fakes_server import FakeServer
-from tests.process.processes import inwit, run_inwit
+from tests.process.processes import STOP_S, inwit, run_inwit
 from tests.process.redis_server import RedisServer, valkey_server
 from tests.process.test_escalations import make_key, next_case
 
@@ -44,7 +44,7 @@ async def test_nothing_of_a_person_is_left_in_any_store(tmp_path: Path) -> None:
             with inwit("serve", data, settings) as gateway:
                 line = await asyncio.to_thread(gateway.wait_for, '"serving"')
                 address = json.loads(line)["address"]
-                async with httpx.AsyncClient(base_url=address, headers=key, timeout=60) as http:
+                async with httpx.AsyncClient(base_url=address, headers=key, timeout=STOP_S) as http:
                     ids = await use_it(http)
                     export(data, tmp_path / "export")
                     before, secrets = every_byte(tmp_path), secrets_in(data)
@@ -110,7 +110,7 @@ def export(data: Path, folder: Path) -> None:
 
 async def saved(queue: RedisServer) -> None:
     """Have Valkey write all that it holds to its file, as it is."""
-    async with redis_client(queue.url) as redis:
+    async with redis_client(f"{queue.url}?socket_timeout={STOP_S}") as redis:
         untyped: Any = redis
         await untyped.execute_command("CONFIG", "SET", "rdbcompression", "no")
         await untyped.execute_command("SAVE")

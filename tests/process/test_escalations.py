@@ -40,7 +40,7 @@ from tests.process.redis_server import RedisServer, valkey_server
 pytestmark = pytest.mark.process
 
 KILLS = int(os.environ.get("CASE_KILLS", "4"))
-WAIT_S = 60
+WAIT_S = 240
 ANSWER = Output("The answer.", "stop")
 NO_REASONS: dict[str, list[str]] = {"reason_for": []}
 EDIT = "  Exactly so:\r\n\u201cthe moon\u201d, 🌕 and a space \n"
@@ -50,7 +50,7 @@ def test_killed_at_any_moment_every_case_is_whole_and_ends_once(tmp_path: Path) 
     before = 0
     for number in range(KILLS):
         work_until_killed(tmp_path, f"{number:04x}")
-        with closing(sqlite3.connect(sqlite_file(tmp_path), timeout=10)) as raw:
+        with closing(sqlite3.connect(sqlite_file(tmp_path), timeout=WAIT_S)) as raw:
             cases = told_of_each(raw)
         assert len(cases) > before
         before = len(cases)
@@ -141,8 +141,10 @@ async def make_key(folder: Path, shared: Mapping[str, str], roles: str) -> dict[
 
 
 @asynccontextmanager
-async def two_gateways(folder: Path, server: FakeServer, **escalation: Any) -> AsyncGenerator[Pair]:
-    """With an API key that asks and rules."""
+async def two_gateways(
+    folder: Path, server: FakeServer, patience_s: float = 2, **escalation: Any
+) -> AsyncGenerator[Pair]:
+    """With an API key that asks and rules. `patience_s`: how long they wait for Redis."""
     policies = folder / "policies"
     policies.mkdir()
     policy: dict[str, Any] = yaml.safe_load((PACKAGED / "default.yaml").read_text())
@@ -151,7 +153,7 @@ async def two_gateways(folder: Path, server: FakeServer, **escalation: Any) -> A
     with valkey_server(folder) as queue:
         shared = {
             "INWIT_DATABASE_URL": sqlite_url(folder),
-            "INWIT_REDIS_URL": queue.url,
+            "INWIT_REDIS_URL": f"{queue.url}?socket_timeout={patience_s}",
             "INWIT_MODEL_URL": server.base_url,
             "INWIT_POLICY_DIR": str(policies),
         }
@@ -163,8 +165,8 @@ async def two_gateways(folder: Path, server: FakeServer, **escalation: Any) -> A
             lines = [await asyncio.to_thread(each.wait_for, '"serving"') for each in (one, two)]
             addresses = [json.loads(line)["address"] for line in lines]
             async with (
-                httpx.AsyncClient(base_url=addresses[0], headers=headers, timeout=60) as to_one,
-                httpx.AsyncClient(base_url=addresses[1], headers=headers, timeout=60) as to_two,
+                httpx.AsyncClient(base_url=addresses[0], headers=headers, timeout=WAIT_S) as to_one,
+                httpx.AsyncClient(base_url=addresses[1], headers=headers, timeout=WAIT_S) as to_two,
             ):
                 yield Pair(one, to_one, to_two, queue, folder, shared)
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from inwit.cases import Output
 from inwit.clients.redis import redis_client
 from inwit.ledger.database import sqlite_file
 from tests.fakes_server import FakeServer
+from tests.process.coming_again import answered
 from tests.process.redis_server import RedisServer
 from tests.process.test_escalations import breaks, two_gateways
 
 pytestmark = pytest.mark.process
 
 CASES = 60  # before the faults, and as many while they last
-LIMIT_S = 180
+LIMIT_S = 480
 ASK = {"messages": [{"role": "user", "content": "How do tides work?"}]}
 
 
@@ -62,7 +64,7 @@ async def test_a_deadline_fires_in_time_while_redis_stands_still(tmp_path: Path)
     """Of many cases at once, with a queue that takes every question and answers none."""
     async with (
         FakeServer(yes=0.9, no=0.05).running() as server,
-        two_gateways(tmp_path, server, claim_within_s=15) as pair,
+        two_gateways(tmp_path, server, patience_s=600, claim_within_s=15) as pair,
         asyncio.timeout(LIMIT_S),
     ):
         held = [await ask(pair.to_one) for _ in range(CASES)]
@@ -73,12 +75,12 @@ async def test_a_deadline_fires_in_time_while_redis_stands_still(tmp_path: Path)
     late = lateness(tmp_path)
     assert len(outcomes) == len(late) == CASES
     assert min(late) >= 0
-    assert max(late) < 10, "a second and a commit; the rest is for a busy machine"
+    assert max(late) < 60, "a second and a commit; one wait for Redis would be ten minutes"
 
 
 async def ask(client: httpx.AsyncClient) -> str:
     """Have a response held; the id of its case."""
-    answer = await client.post("/v1/respond", json=ASK)
+    answer = await answered(lambda: client.post("/v1/respond", json=ASK))
     assert answer.status_code == 202, answer.text
     return str(answer.json()["escalation"]["id"])
 
@@ -104,7 +106,8 @@ async def work(client: httpx.AsyncClient, key: dict[str, str], said: dict[str, s
             "request_id": lease["token"],
         }
         path = f"/v1/escalations/{case['id']}/ruling"
-        ruled = await client.post(path, json=body, headers=key)
+        # With the same `request_id` it is one ruling, however often it is sent.
+        ruled = await answered(partial(client.post, path, json=body, headers=key))
         assert ruled.status_code == 200, ruled.text
         assert case["id"] not in said
         said[case["id"]] = body["digest"]
@@ -150,11 +153,11 @@ def outcomes_in(folder: Path) -> dict[str, list[dict[str, Any]]]:
 def lateness(folder: Path) -> list[float]:
     """Seconds from the deadline of each case to its end."""
     query = "SELECT due, closed FROM escalations"
-    with closing(sqlite3.connect(sqlite_file(folder), timeout=10)) as raw:
+    with closing(sqlite3.connect(sqlite_file(folder), timeout=LIMIT_S)) as raw:
         times = [(datetime.fromisoformat(due), end) for due, end in raw.execute(query)]
     return [(datetime.fromisoformat(end) - due).total_seconds() for due, end in times]
 
 
 def entries(folder: Path) -> list[dict[str, Any]]:
-    with closing(sqlite3.connect(sqlite_file(folder), timeout=10)) as raw:
+    with closing(sqlite3.connect(sqlite_file(folder), timeout=LIMIT_S)) as raw:
         return [json.loads(body) for (body,) in raw.execute("SELECT body FROM entries")]

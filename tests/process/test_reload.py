@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from tests.clients.test_redis import valkey, wait_for
 from tests.conftest import ASK
 from tests.fakes_policy_folder import policy_text, write_policies
 from tests.fakes_server import FakeServer
+from tests.process.coming_again import answered
 from tests.process.processes import Inwit, free_port, inwit, run_inwit
 
 pytestmark = pytest.mark.process
 
 _PAUSE_S = 0.05  # leaves the processor to the gateways
+_WAIT_S = 120.0  # a slow machine under load; nothing here hangs on how fast it is
 
 
 @dataclass
@@ -49,13 +52,13 @@ class Fleet:
     async def until_digests(self, policy: str, text: str) -> None:
         """Wait until both have that text in force."""
         digest = hashlib.sha256(text.encode()).hexdigest()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(_WAIT_S):
             while await self.digests(policy) != [digest] * 2:  # noqa: ASYNC110  # others' processes
                 await asyncio.sleep(_PAUSE_S)
 
     async def until_refused(self) -> list[list[str]]:
         """Wait until both have something against the folder."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(_WAIT_S):
             while not all(problems := await self.problems()):  # noqa: ASYNC110  # as above
                 await asyncio.sleep(_PAUSE_S)
         return problems
@@ -75,7 +78,8 @@ async def fleet(tmp_path: Path, server: FakeServer, interval_ms: int) -> AsyncGe
     port = free_port()
     settings = {
         "INWIT_MODEL_URL": server.base_url,
-        "INWIT_REDIS_URL": f"redis://127.0.0.1:{port}",
+        # A machine that stands still for some seconds is no Redis that is away.
+        "INWIT_REDIS_URL": f"redis://127.0.0.1:{port}?socket_timeout=120",
         "INWIT_POLICY_DIR": str(folder),
         "INWIT_HEALTH_INTERVAL_MS": str(interval_ms),
     }
@@ -94,7 +98,7 @@ async def fleet(tmp_path: Path, server: FakeServer, interval_ms: int) -> AsyncGe
             client = httpx.AsyncClient(
                 base_url=json.loads(line)["address"],
                 headers={"authorization": f"Bearer {key}"},
-                timeout=30,
+                timeout=_WAIT_S,
             )
             clients.append(await stack.enter_async_context(client))
         yield Fleet(folder, data_dir, settings, gateways, clients)
@@ -113,7 +117,9 @@ async def traffic(fleet: Fleet) -> AsyncGenerator[list[tuple[int, str]]]:
 
     async def ask(client: httpx.AsyncClient, policy: str) -> None:
         while not ended.is_set():
-            answer = await client.post("/v1/respond", json={**ASK, "policy": policy})
+            answer = await answered(
+                partial(client.post, "/v1/respond", json={**ASK, "policy": policy})
+            )
             await asyncio.sleep(_PAUSE_S)
             answers.append((answer.status_code, answer.json().get("policy", {}).get("digest", "")))
 
@@ -129,6 +135,14 @@ async def traffic(fleet: Fleet) -> AsyncGenerator[list[tuple[int, str]]]:
         await asyncio.gather(*asking)
 
 
+async def until_used(answers: list[tuple[int, str]], text: str) -> None:
+    """Wait until somebody was answered by that policy."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    async with asyncio.timeout(_WAIT_S):
+        while digest not in {used for _, used in answers}:  # noqa: ASYNC110  # others fill it
+            await asyncio.sleep(_PAUSE_S)
+
+
 async def _kept(data_dir: Path, digest: str) -> bytes | None:
     database = Database(sqlite_url(data_dir))
     await database.open()
@@ -141,9 +155,11 @@ async def test_both_gateways_follow_a_reload_and_no_request_fails(tmp_path: Path
     async with FakeServer().running() as server, fleet(tmp_path, server, 600_000) as two:
         async with traffic(two) as answers:
             first, second = policy_text("support", "1"), policy_text("support", "2")
+            await until_used(answers, first)
             write_policies(two.folder, support="2")
             code, said = await two.reload()
             await two.until_digests("support", second)
+            await until_used(answers, second)
 
             bad = two.folder / "support.yaml"
             bad.write_text(policy_text("support", "3") + "no_such_key: 1\n")
@@ -167,9 +183,6 @@ async def test_both_gateways_follow_a_reload_and_no_request_fails(tmp_path: Path
     assert mended == [[], []]
     assert kept == second.encode()
     assert {status for status, _ in answers} == {200}
-    assert {hashlib.sha256(text.encode()).hexdigest() for text in (first, second)} <= {
-        used for _, used in answers
-    }
 
 
 async def test_time_alone_is_enough(tmp_path: Path) -> None:
@@ -178,11 +191,12 @@ async def test_time_alone_is_enough(tmp_path: Path) -> None:
             write_policies(two.folder, support="2")
             await two.until_digests("support", policy_text("support", "2"))
         (two.folder / "default.yaml").unlink()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(_WAIT_S):
             while await two.digests("default") != [None, None]:  # noqa: ASYNC110  # as above
                 await asyncio.sleep(_PAUSE_S)
-        gone = await two.clients[0].post("/v1/respond", json={**ASK, "policy": "default"})
-        stays = await two.clients[1].post("/v1/respond", json=ASK)
+        asked = {**ASK, "policy": "default"}
+        gone = await answered(lambda: two.clients[0].post("/v1/respond", json=asked))
+        stays = await answered(lambda: two.clients[1].post("/v1/respond", json=ASK))
         code = await asyncio.to_thread(two.gateways[0].stop, signal.SIGTERM)
 
     assert {status for status, _ in answers} == {200}

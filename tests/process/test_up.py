@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.process.processes import entries_of, inwit, run_inwit
+from tests.process.processes import STOP_S, entries_of, inwit, run_inwit
 
 pytestmark = pytest.mark.process
 
@@ -46,7 +46,8 @@ def test_the_printed_curl_line_gives_a_reviewed_and_recorded_answer(tmp_path: Pa
         again = second.wait_for("curl ")
         key = curl.split("Bearer ")[1].split("'")[0]
         assert key in again
-        ready = httpx.get(f"{again.split()[2].removesuffix('/v1/respond')}/readyz").json()
+        address = again.split()[2].removesuffix("/v1/respond")
+        ready = httpx.get(f"{address}/readyz", timeout=STOP_S).json()
         assert ready["status"] == "ready"
     assert run_inwit(f"ledger show {answer['id']}", tmp_path).returncode == 0
 
@@ -67,7 +68,7 @@ def test_however_it_ends_no_child_stays_behind(tmp_path: Path, end: str) -> None
 
         ENDS[end](running.process.pid)
 
-        code = running.process.wait(timeout=30)
+        code = running.process.wait(timeout=STOP_S)
         assert code == (-signal.SIGKILL if end == "kill -9" else 0)
         for child in children:
             _wait_until_gone(child)
@@ -78,7 +79,7 @@ def _wait_until_gone(pidfd: int) -> None:
 
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)  # readable once the process has ended
-    assert poller.poll(20_000), "a child is still there"
+    assert poller.poll(STOP_S * 1000), "a child is still there"
     os.close(pidfd)
 
 

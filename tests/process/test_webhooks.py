@@ -26,7 +26,7 @@ from tests.escalation.webhook_world import FakeResponses
 
 pytestmark = pytest.mark.process
 
-WAIT_S = 60
+WAIT_S = 240
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Outbox:
     secret: str
 
     def rows(self, query: str) -> list[Any]:
-        with sqlite3.connect(sqlite_file(self.folder), timeout=10) as raw:
+        with sqlite3.connect(sqlite_file(self.folder), timeout=WAIT_S) as raw:
             rows = raw.execute(query).fetchall()
         raw.close()
         return rows

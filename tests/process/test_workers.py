@@ -19,7 +19,8 @@ from inwit.config import load_settings
 from inwit.workers import supervise
 from tests.conftest import ASK
 from tests.fakes_server import FakeServer
-from tests.process.processes import Inwit, free_port, inwit, make_key, run_inwit
+from tests.process.coming_again import answered
+from tests.process.processes import STOP_S, Inwit, free_port, inwit, make_key, run_inwit
 from tests.process.redis_server import valkey_server
 
 pytestmark = pytest.mark.process
@@ -42,8 +43,10 @@ class Team:
 
         async def one() -> None:
             headers = {"authorization": f"Bearer {self.key}"}
-            async with places, httpx.AsyncClient(base_url=self.address, timeout=60) as client:
-                answer = await client.post("/v1/respond", json=ASK, headers=headers)
+            async with places, httpx.AsyncClient(base_url=self.address, timeout=STOP_S) as client:
+                answer = await answered(
+                    lambda: client.post("/v1/respond", json=ASK, headers=headers)
+                )
             assert answer.status_code in (200, 202)
 
         await asyncio.gather(*(one() for _ in range(times)))
@@ -52,7 +55,7 @@ class Team:
         """What /metrics says of all responses, asked on several connections."""
         found = set[float]()
         for _ in range(6):
-            async with httpx.AsyncClient(base_url=self.address) as client:
+            async with httpx.AsyncClient(base_url=self.address, timeout=STOP_S) as client:
                 metrics = (await client.get("/metrics")).text
             lines = re.findall(r"^inwit_responses_total\{.*\} (\S+)$", metrics, re.MULTILINE)
             found.add(sum(map(float, lines)))
@@ -116,7 +119,7 @@ async def _until_closed(workers: Team) -> tuple[int, list[str]]:
         async with httpx.AsyncClient(base_url=workers.address, headers=headers) as client:
             while True:
                 try:
-                    answer = await client.post("/v1/respond", json=ASK, timeout=60)
+                    answer = await client.post("/v1/respond", json=ASK, timeout=STOP_S)
                 except httpx.ConnectError:
                     return
                 except httpx.HTTPError as error:
@@ -133,7 +136,7 @@ async def test_workers_end_with_their_parent(tmp_path: Path) -> None:
         ends = [os.pidfd_open(child) for child in workers.process.children()]
         workers.process.process.kill()
         await asyncio.to_thread(workers.process.process.wait)
-        ended = [await asyncio.to_thread(select.select, [end], [], [], 30) for end in ends]
+        ended = [await asyncio.to_thread(select.select, [end], [], [], STOP_S) for end in ends]
         for end in ends:
             os.close(end)
 
@@ -155,7 +158,7 @@ async def test_a_worker_that_is_just_being_started_is_told_to_stop_too(
     assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL  # the parent listens
     signal.raise_signal(signal.SIGTERM)
 
-    assert await asyncio.wait_for(supervising, 60) == 0
+    assert await asyncio.wait_for(supervising, STOP_S) == 0
 
 
 EMBEDDED = {
