@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import socket
 import sqlite3
 import stat
@@ -24,6 +25,7 @@ from tests.process.redis_server import redis_server
 
 pytestmark = pytest.mark.process
 
+LATE = re.compile(r"not answer within|[Tt]ime(d out|out)")
 NOWHERE = {"INWIT_REDIS_URL": "redis://127.0.0.1:1", "INWIT_MODEL_URL": "http://127.0.0.1:1/v1"}
 
 
@@ -48,10 +50,14 @@ class Told:
 
 
 async def doctor(folder: Path, **settings: str) -> Told:
+    """What it says where this machine did not stand still: to it, a server would be late."""
     shared = NOWHERE | {"INWIT_PORT": str(free_port())} | settings
-    ran = await asyncio.to_thread(run_inwit, "doctor --json", folder, shared)
-    assert ran.stderr == ""
-    return Told(ran.returncode, ran.stdout)
+    for left in reversed(range(5)):
+        ran = await asyncio.to_thread(run_inwit, "doctor --json", folder, shared)
+        assert ran.stderr == ""
+        if not left or not LATE.search(ran.stdout):
+            return Told(ran.returncode, ran.stdout)
+    raise AssertionError("unreachable")
 
 
 async def test_a_shutdown_that_would_cut_the_slowest_answers(tmp_path: Path) -> None:
