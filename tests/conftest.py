@@ -140,7 +140,8 @@ async def make_caller(database: Database, policy: Policy) -> AsyncGenerator[Make
             judges = classifiers or FakeClassifiers()
             background = Background()
             await stack.enter_async_context(background.running())
-            given = {"record_ms": limits.record_ms, **changed}
+            # No heartbeat comes before an error only because a machine stood still.
+            given = {"record_ms": limits.record_ms, "heartbeat_ms": 120_000, **changed}
             loaded = load_settings(embedded_redis=True, embedded_model=True, **given)
             limiter = RateLimiter(loaded.rate_limits or RateRules(), None)
             await limiter.open()
