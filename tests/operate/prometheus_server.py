@@ -18,8 +18,8 @@ from tests.operate.programs import program
 from tests.process.processes import free_port
 
 SCRAPE_S = 1
-_START_S = 60.0
-_STOP_S = 20.0
+_START_S = 240.0
+_STOP_S = 120.0
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from tests.operate.test_dashboards import in_grafana
 
 pytestmark = pytest.mark.operate
 
-_PROMTOOL_S = 60
+_PROMTOOL_S = 300
 _LAST = "10m"
 _STEADY = "0+60x10"  # one a second
 
