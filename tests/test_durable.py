@@ -1,6 +1,8 @@
 """Files are whole or not there."""
 
+import errno
 import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -29,6 +31,23 @@ def test_what_is_there_is_replaced_whole(tmp_path: Path) -> None:
 
     assert file.read_text() == "two"
     assert os.listdir(tmp_path) == ["key"]
+
+
+def test_a_file_system_that_syncs_no_folders_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def of_files_alone(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", of_files_alone)
+    assert durable.make(tmp_path / "key", "one")
+    durable.replace(tmp_path / "key", "two")
+
+    assert (tmp_path / "key").read_text() == "two"
 
 
 def test_where_writing_fails_all_is_as_it_was(

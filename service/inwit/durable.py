@@ -1,5 +1,6 @@
 """Files that are whole and on the disk or not there, whatever dies meanwhile and whoever reads."""
 
+import errno
 import os
 import secrets
 from collections.abc import Generator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 OWNER_ALONE = 0o600
+_NOT_FOR_FOLDERS = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
 
 
 def make(file: Path, text: str, mode: int = OWNER_ALONE) -> bool:
@@ -29,7 +31,7 @@ def replace(file: Path, text: str, mode: int = OWNER_ALONE) -> None:
     """Put this in the place of what is there, if anything.
 
     Raises:
-        OSError: it cannot be written; what was there is there still.
+        OSError: it cannot be written, or is perhaps not on the disk.
     """
     with _beside(file, text, mode) as ready:
         ready.replace(file)
@@ -59,5 +61,9 @@ def sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        # Some file systems, mostly of networks, know no such thing of a folder.
+        if error.errno not in _NOT_FOR_FOLDERS or not path.is_dir():
+            raise
     finally:
         os.close(handle)

@@ -127,6 +127,16 @@ async def place(
             yield WebhookAnchor(str(server.make_url("/checkpoints"))), posted
 
 
+@pytest.fixture(params=["memory", pytest.param("s3", marks=pytest.mark.process)])
+def s3_or_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """An empty place for objects."""
+    if request.param == "memory":
+        return MemoryStore()
+    for name, value in request.getfixturevalue("s3").items():
+        monkeypatch.setenv(name, value)
+    return from_url(f"s3://{BUCKET}/{uuid.uuid4().hex}")
+
+
 async def test_it_keeps_each_checkpoint_once(place: tuple[Anchor, Kept]) -> None:
     anchor, kept = place
     one, two = signed(3), signed(900)
@@ -145,6 +155,24 @@ async def test_it_refuses_a_log_that_has_shrunk_or_changed(place: tuple[Anchor, 
         with pytest.raises(AnchorRefused):
             await anchor.put(other)
     assert len(await kept()) == 1
+
+
+async def test_a_bucket_lists_what_came_since_its_last_look(s3_or_memory: ObjectStore) -> None:
+    """And all that is there, where what it had seen last was taken away."""
+    store = s3_or_memory
+    anchor, other = ObjectAnchor(Bucket(store)), ObjectAnchor(Bucket(store))
+    for size in (3, 900):
+        await anchor.put(signed(size))
+    await other.put(signed(1000))
+    with pytest.raises(AnchorRefused):
+        await anchor.put(signed(999))
+    await store.delete_async(f"{1000:020}.checkpoint")
+
+    with pytest.raises(AnchorFailed):
+        await anchor.put(signed(1001))
+    await anchor.put(signed(1001))
+
+    assert await Bucket(store).newest() == f"{1001:020}.checkpoint"
 
 
 async def test_what_cannot_be_reached_is_told_without_a_bang(tmp_path: Path) -> None:

@@ -158,6 +158,37 @@ async def test_an_anchor_that_breaks_stops_no_other(
     assert {line["why"] for line in logs} == whys
 
 
+async def test_an_anchor_that_is_slow_is_waited_for_by_no_other(database: Database) -> None:
+    newest, well = [a_checkpoint(7)], FakeAnchor()
+    anchors = {"hung": FakeAnchor(AnchorKind.BUCKET, first=hangs), "well": well}
+
+    async with (
+        asyncio.timeout(60),  # "hung" would be waited for twice as long
+        Anchoring(database, anchors, lambda: newest[-1], 0.02).running(),
+    ):
+        for size in (8, 9, 10):
+            await well.took.wait()
+            well.took.clear()
+            newest.append(a_checkpoint(size))
+
+    assert well.sizes[:3] == [7, 8, 9]
+
+
+async def test_what_was_taken_but_could_not_be_noted_is_no_failure_of_the_anchor(
+    database: Database,
+) -> None:
+    before = failures(AnchorKind.FOLDER, "failed")
+    full = "CREATE TRIGGER full BEFORE INSERT ON anchored BEGIN SELECT RAISE(ABORT, 'full'); END"
+    await database.write(lambda each: each.execute(sa.text(full)))
+    anchor = FakeAnchor()
+
+    with pytest.raises(LedgerError):
+        await Anchoring(database, {"a": anchor}, lambda: a_checkpoint(7), 60).work()
+
+    assert anchor.sizes == [7]
+    assert failures(AnchorKind.FOLDER, "failed") == before
+
+
 @pytest.mark.parametrize("signed_before", [True, False])
 async def test_what_never_took_one_is_late_since_the_first(
     database: Database, signed_before: bool

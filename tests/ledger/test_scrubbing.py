@@ -107,6 +107,22 @@ async def test_nobody_waits_for_a_try_in_vain(
                     assert (await erasing).scrubbed is False
 
 
+async def test_where_it_fails_what_was_erased_is_erased(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> bool:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    async with sealed_database(tmp_path) as database:
+        await append_for(database, "ann", "resp_1")
+        store = LedgerStore(database)
+        monkeypatch.setattr("inwit.ledger.database.empty_write_ahead_file", full)
+        async with store.running():
+            done = await erase(database, store.write, ANN)
+
+        assert (done.found.pieces, done.scrubbed) == (3, False)
+
+
 async def test_the_connection_waits_for_others_as_before(tmp_path: Path) -> None:
     async with sealed_database(tmp_path) as database:
         await append_for(database, "ann", "resp_1")

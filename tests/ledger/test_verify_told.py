@@ -78,6 +78,24 @@ def test_a_bundle_does_not_vouch_for_itself(world: SignedWorld, tmp_path: Path, 
     assert told(folder, "--key", world.vkey, *kept_of(folder))[0] == verify.INTACT
 
 
+def test_entries_under_no_checkpoint_grow_old_while_nothing_comes(world: SignedWorld) -> None:
+    """Where signing has stopped there may be no later entry to tell the time by."""
+    world.failed()
+
+    gaps = world.read(looked_at).result.gaps.lines()
+
+    assert any("are under no checkpoint, since" in gap for gap in gaps)
+
+
+def test_what_an_anchor_took_must_be_a_number(world: SignedWorld) -> None:
+    took = sa.text("INSERT INTO anchored (anchor, size, time) VALUES ('a', 'seven', '2026-11-24')")
+    world.do(lambda each: each.connection.execute(took))
+
+    result = world.read(looked_at).result
+
+    assert result.tampered.lines() == ["anchor a: what it took is no number of entries"]
+
+
 # What is gone
 
 
@@ -112,6 +130,15 @@ async def test_content_that_is_gone_is_told_by_why(database: Database) -> None:
     assert "Content: 12 pieces were committed to, 3 are here and fit." in words
     assert "9 are not here. The database says of them: 3 erased on request, 3 deleted" in words
     assert "of 3 nothing says why they are gone." in words
+
+
+async def test_what_was_looked_for_and_not_found_is_none_of_it(database: Database) -> None:
+    await append_for(database, "ann", "resp_1")
+
+    content = verify.as_json((await database.read(looked_at)).result)["content"]
+
+    kinds = ("missing", "erased", "expired", "unexplained")
+    assert [content[kind] for kind in kinds] == [0, 0, 0, 0]
 
 
 async def test_content_that_is_sealed_by_other_keys_is_not_missing(database: Database) -> None:

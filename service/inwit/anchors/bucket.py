@@ -13,6 +13,7 @@ class Bucket:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
+        self._newest = ""
 
     @classmethod
     def at(cls, address: str) -> Self:
@@ -28,15 +29,24 @@ class Bucket:
             raise SetupError(problem) from error
 
     async def newest(self) -> str:
-        """The last name; empty where there is none."""
-        names = [""]
-        async for page in self._store.list(return_arrow=False):  # pyright: ignore[reportUnknownMemberType]  # its other overload has no types
+        """The last name; empty where there is none.
+
+        Names only ever follow names: after the first look those are listed that came since.
+        """
+        names = [self._newest]
+        since = self._newest or None
+        async for page in self._store.list(offset=since, return_arrow=False):  # pyright: ignore[reportUnknownMemberType]  # its other overload has no types
             names += [each["path"] for each in page if each["path"].endswith(".checkpoint")]
-        return max(names)
+        self._newest = max(names)
+        return self._newest
 
     async def read(self, name: str) -> str:
         """The text under a name."""
-        found = await self._store.get_async(name)
+        try:
+            found = await self._store.get_async(name)
+        except FileNotFoundError:
+            self._newest = ""  # taken away: look at all that is there again
+            raise
         return bytes(await found.bytes_async()).decode()
 
     async def add(self, name: str, text: str) -> None:

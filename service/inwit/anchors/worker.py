@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -65,8 +65,10 @@ class Anchoring:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Work while the block runs."""
-        async with beside("anchoring", self._forever()):
+        """Work while the block runs. An anchor that is slow is waited for by no other."""
+        async with AsyncExitStack() as stack:
+            for name in self._anchors:
+                await stack.enter_async_context(beside("anchoring", self._forever(name)))
             yield
 
     async def work(self) -> None:
@@ -75,39 +77,42 @@ class Anchoring:
         Raises:
             LedgerError: the database failed.
         """
-        signed = self._newest()
-        if signed is None or not self._anchors:
-            return
-        try:
-            self._known = await self._database.read(_known)
-            await asyncio.gather(*(self._send(name, signed) for name in self._anchors))
-        finally:
-            self._measure(signed.size)
+        await asyncio.gather(*(self._look(name) for name in self._anchors))
 
-    async def _forever(self) -> None:
+    async def _forever(self, name: str) -> None:
         while True:
             try:
-                await self.work()
+                await self._look(name)
             except Exception as error:  # noqa: BLE001  # whatever it is, the next look may do better
                 log.warning("anchoring_failed", error=type(error).__name__)
             await asyncio.sleep(self._every_s)
 
-    async def _send(self, name: str, signed: Signed) -> None:
-        """Have one anchor take it. Nothing that befalls it befalls another."""
-        if self._has(name, signed.size):
+    async def _look(self, name: str) -> None:
+        signed = self._newest()
+        if signed is None:
             return
+        try:
+            self._known = await self._database.read(_known)
+            if not self._has(name, signed.size):
+                await self._send(name, signed)
+        finally:
+            self._measure(signed.size)
+
+    async def _send(self, name: str, signed: Signed) -> None:
+        """Have one anchor take it, and note that it did."""
         try:
             async with asyncio.timeout(_LONGEST_S):
                 await self._anchors[name].put(signed)
-            at = datetime.now(UTC)
-            await self._database.write(lambda connection: _note(connection, name, signed.size, at))
         except AnchorRefused as error:
             if not await self._overtaken(name, signed, error):
                 self._count(name, error, Cause.CHANGED)
+            return
         except Exception as error:  # noqa: BLE001  # whatever it is, it is this anchor's alone
             self._count(name, error, Cause.FAILED)
-        else:
-            self._known = replace(self._known, took={**self._known.took, name: (signed.size, at)})
+            return
+        at = datetime.now(UTC)
+        await self._database.write(lambda connection: _note(connection, name, signed.size, at))
+        self._known = replace(self._known, took={**self._known.took, name: (signed.size, at)})
 
     def _has(self, name: str, size: int) -> bool:
         """Whether an anchor needs nothing; one that is past all that is signed is asked again."""

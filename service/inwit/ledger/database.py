@@ -152,14 +152,16 @@ class Database:
         """Have nothing left of deleted rows in the files of SQLite; False where others read on.
 
         What is deleted is overwritten in the database itself; here its write-ahead file is emptied.
-        On PostgreSQL that is VACUUM's work: None. Nobody waits long for it: see `Scrubbing`.
-
-        Raises:
-            LedgerError: the database failed.
+        On PostgreSQL that is VACUUM's work: None. Nobody waits long for it: see `Scrubbing`. Where
+        it fails, by a full disk, what was deleted before is deleted all the same: False.
         """
         if self._engine.dialect.name != "sqlite":
             return None
-        return await self._run(self._writer, self._scrub)
+        try:
+            return await self._run(self._writer, self._scrub)
+        except LedgerError as error:
+            log.warning("scrubbing_failed", error=type(error.__cause__ or error).__name__)
+            return False
 
     def _scrub(self) -> bool:
         raw = self._engine.raw_connection()

@@ -19,6 +19,7 @@ from inwit.cases import ActRecord, Hold
 from inwit.decisions import AnyRecord, Receipt, Record
 from inwit.errors import InwitError, LedgerError
 from inwit.ledger import escalations, idempotency
+from inwit.ledger.content_keys import KeyMissing
 from inwit.ledger.database import Database
 from inwit.ledger.ends import Ends
 from inwit.ledger.idempotency import Wanted
@@ -159,23 +160,38 @@ class LedgerStore:
                     self._queue.task_done()
 
     async def _commit(self, batch: list[_Pending]) -> None:
+        """Do all of it. Where a key is away, only whom it belongs to is refused."""
         if not batch:
             return
         start = time.perf_counter()
-        work = [pending.work for pending in batch]
         try:
-            with _span(batch):
-                results = await self._database.write(lambda connection: _write(connection, work))
+            results = await self._write(batch)
+        except KeyMissing as error:
+            if len(batch) > 1:  # found when all was sealed together: it belongs to some of them
+                middle = len(batch) // 2
+                await self._commit(batch[:middle])
+                await self._commit(batch[middle:])
+                return
+            results = _failed(batch, error)
         except Exception as error:  # noqa: BLE001  # whatever it is, this task must outlive it
-            telemetry.LEDGER_FAILURES.inc()
-            log.error("ledger_commit_failed", entries=len(batch), error=type(error).__name__)
-            detail = "The decision could not be recorded; nothing was released."
-            results = [LedgerError(detail, retry_after=5) for _ in batch]
+            results = _failed(batch, error)
         else:
             telemetry.LEDGER_COMMIT.observe(time.perf_counter() - start)
             telemetry.LEDGER_ENTRIES.inc(len(batch))
         for pending, result in zip(batch, results, strict=True):
             _tell(pending, result)
+
+    async def _write(self, batch: list[_Pending]) -> list[Any]:
+        work = [pending.work for pending in batch]
+        with _span(batch):
+            return await self._database.write(lambda connection: _write(connection, work))
+
+
+def _failed(batch: list[_Pending], error: Exception) -> list[Any]:
+    telemetry.LEDGER_FAILURES.inc()
+    log.error("ledger_commit_failed", entries=len(batch), error=type(error).__name__)
+    detail = "The decision could not be recorded; nothing was released."
+    return [LedgerError(detail, retry_after=5) for _ in batch]
 
 
 @contextmanager

@@ -95,7 +95,7 @@ def verify_database(
         walk.signatures(list(keys or ()))
     result.openings, result.sealed, result.gone = walk.opened, walk.sealed, dict(walk.gone)
     result.log.account()
-    verify.conclude(result, None)
+    verify.conclude(result, datetime.now(UTC))
     return _verification(result, walk)
 
 
@@ -174,15 +174,23 @@ class _Walk:
         if self.has_tree:
             query = sa.text("SELECT max(size) FROM checkpoints")
             self.stored = self.connection.execute(query).scalar() or 0
-            anchored = sa.text("SELECT anchor, size FROM anchored ORDER BY anchor")
-            result.anchors += [
-                Anchor(f"anchor {verify.shown(each.anchor)}", each.size, known=False)
-                for each in self.connection.execute(anchored)
-            ]
+            result.anchors += self._anchored()
             result.newest = self._newest_signed()
             result.origin = result.newest.note.origin if result.newest else ""
         self.claims = merge(self._stored(), kept, key=lambda each: each.size)
         self.claim = next(self.claims, None)
+
+    def _anchored(self) -> list[Anchor]:
+        """What this database says that anchors took."""
+        found: list[Anchor] = []
+        query = sa.text("SELECT anchor, size FROM anchored ORDER BY anchor")
+        for row in self.connection.execute(query):
+            words = f"anchor {verify.shown(row.anchor)}"
+            if type(row.size) is not int or row.size < 0:  # SQLite lets any type stand
+                self._tamper(None, f"{words}: what it took is no number of entries")
+            else:
+                found.append(Anchor(words, row.size, known=False))
+        return found
 
     def _newest_signed(self) -> Checkpoint | None:
         query = sa.text(
@@ -326,7 +334,8 @@ class _Walk:
             commitments = facts.get(row.sequence, {}).get("commitments")
             self._content(row, both, verify.object_of(commitments))
         if self.asked:
-            self.gone += gone(self.connection, facts, {(row.sequence, row.kind) for row in rows})
+            # Not `+=`, which drops zeros: what was looked for and not found is known.
+            self.gone.update(gone(self.connection, facts, {(r.sequence, r.kind) for r in rows}))
 
     def _content(
         self, row: sa.Row[Any], both: tuple[bytes, bytes] | None, commitments: dict[str, Any]
