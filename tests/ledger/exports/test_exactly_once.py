@@ -132,6 +132,31 @@ async def test_a_claim_that_was_not_finished_is_written(database: Database, tmp_
     assert tiles(tmp_path, Form.JSONL, 5)
 
 
+async def test_a_part_is_a_shippers_when_its_claim_lists_it(
+    database: Database, tmp_path: Path
+) -> None:
+    """One that is taken away between its coming and that, and the process ends there, comes again.
+
+    docs/exports.md tells shippers so.
+    """
+    await grow(database, 2)
+    out, writes = tmp_path / "jsonl", iter(range(9))
+    dying = Crashing(Folder(tmp_path), lambda: out.exists() and next(writes) == 0)
+    with pytest.raises(Crash):
+        await export(database, dying)
+    (part,) = out.iterdir()
+    taken, claim = part.read_bytes(), tmp_path / "inwit-export-jsonl" / "000000000001.json"
+    part.unlink()
+    assert "files" not in json.loads(claim.read_bytes())
+
+    await export(database, tmp_path)
+    assert part.read_bytes() == taken
+    assert json.loads(claim.read_bytes())["files"] == [f"jsonl/{part.name}"]
+    part.unlink()
+    await export(database, tmp_path)
+    assert not part.exists()
+
+
 @pytest.mark.parametrize("form", list(Form))
 async def test_exactly_once_under_crashes(database: Database, tmp_path: Path, form: Form) -> None:
     """Two exporters at once, each dying anywhere, with states lost between them."""

@@ -4,14 +4,18 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from inwit.errors import SetupError
 from inwit.ledger.database import Database
 from inwit.ledger.exports.exporter import Exporter, Wanted
-from inwit.ledger.exports.following import Pace, follow
+from inwit.ledger.exports.following import Pace, export_all, follow
 from inwit.ledger.exports.forms import Form
 from inwit.ledger.exports.places import Folder, PlaceError
+from inwit.ledger.tables import CONTENTS, ENTRIES
 from tests.ledger.exports.ledgers import grow, lines
 
 
@@ -122,3 +126,75 @@ async def test_a_disk_that_is_full_is_tried_again(database: Database, tmp_path: 
 
     assert place.failures == 0
     assert [each["sequence"] for each in lines(tmp_path / "out")] == [1, 2]
+
+
+async def restore(database: Database, last: int, more: int) -> None:
+    """Set the ledger back to `last` entries; so many others have come since."""
+    for table in (CONTENTS, ENTRIES):
+        gone = sa.delete(table).where(table.c.sequence > last)
+        await database.write(lambda each, gone=gone: each.execute(gone))
+    await grow(database, more, "globex")
+
+
+RESTORED = pytest.mark.parametrize(
+    ("more", "problem"),
+    [(0, "up to 10, and the ledger ends at 5"), (4, "ends at 9"), (5, "entry 10 is not")],
+)
+
+
+@RESTORED
+@pytest.mark.parametrize("stopped", [True, False])
+async def test_a_restored_ledger_ends_it_also_where_there_is_nothing_to_do(
+    database: Database, tmp_path: Path, more: int, problem: str, stopped: bool
+) -> None:
+    stop = asyncio.Event()
+    made = await exporter(database, Folder(tmp_path / "out"), 50_000)
+    await grow(database, 10)
+    await export_all(made)
+    await restore(database, 5, more)
+
+    if stopped:
+        stop.set()
+    with pytest.raises(SetupError, match=problem):
+        async with asyncio.timeout(60):
+            await follow([made], Pace(50_000, 0.01, 3600), stop)
+
+    assert parts(tmp_path / "out") == [(1, 10)]
+
+
+@RESTORED
+async def test_a_step_with_nothing_to_do_finds_a_restored_ledger(
+    database: Database, tmp_path: Path, more: int, problem: str
+) -> None:
+    made = await exporter(database, Folder(tmp_path / "out"), 50_000)
+    await grow(database, 10)
+    await export_all(made)
+    await restore(database, 5, more)
+
+    with pytest.raises(SetupError, match=problem):
+        await made.step()
+
+
+class Counting:
+    """A database that counts how often it is read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.readings = 0
+
+    async def read(self, work: Any) -> Any:
+        self.readings += 1
+        return await self._database.read(work)
+
+
+async def test_a_step_with_nothing_to_do_is_one_reading(database: Database, tmp_path: Path) -> None:
+    await grow(database, 10)
+    counting = Counting(database)
+    made = Exporter(counting, Folder(tmp_path / "out"), Wanted(Form.JSONL))
+    await made.open()
+    await export_all(made)
+    counting.readings = 0
+
+    assert not await made.step()
+
+    assert counting.readings == 1

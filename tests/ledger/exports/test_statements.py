@@ -7,19 +7,22 @@ from typing import Any
 
 import pytest
 
-from inwit.decisions import Reason, RewriteOutcome, Sent
+from inwit.decisions import AskReason, Reason, RewriteOutcome, Sent
 from inwit.ledger.chain import entry_facts
 from inwit.ledger.exports.leaves import Leaf, Standing
 from inwit.ledger.exports.statements import statement_of
 from inwit.ledger.outcomes import end_forgotten
-from inwit.types import Action, Category, Enforcement, Usage
+from inwit.types import Action, Category, Enforcement, Fault, ReviewStatus, Usage, Verdict
 from tests.ledger.case_world import World
-from tests.ledger.exports.ledgers import DECISION, GROUNDS, RECORD, of
+from tests.ledger.exports.ledgers import DECISION, GROUNDS, RECORD, VERDICT, of
 
 ANSWER = "A text written by a language model in answer to a request"
 ALONE = "It was withheld without a person."
 HIDDEN = "None of it had been shown."
 HARM = "was found to need care"
+CUT_SHORT = Verdict("conscience", ReviewStatus.TRUNCATED, fault=Fault.DOES_NOT_FIT)
+FLAGGED = Verdict("guard", ReviewStatus.JUDGED, risk=0.9)
+AWAY = Verdict("guard", ReviewStatus.UNAVAILABLE, fault=Fault.TIMEOUT)
 
 
 @pytest.fixture
@@ -117,6 +120,36 @@ def test_after_a_rewrite_it_is_what_was_to_be_cured() -> None:
     told = said(last, rounds=rounds, rewrites=(RewriteOutcome.FLAGGED,))
 
     assert f"{HARM} (hate). It was to be written anew, which did not help." in told
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "asked", "whole"),
+    [
+        ((VERDICT, FLAGGED), (AskReason.DOUBT,), True),
+        ((CUT_SHORT, FLAGGED), (AskReason.TRUNCATED,), False),
+        ((VERDICT, AWAY), (AskReason.DOUBT,), False),
+        ((VERDICT, AWAY), (AskReason.SAMPLE,), True),  # nothing hung on it
+        ((CUT_SHORT, AWAY), (AskReason.SAMPLE,), False),
+        ((), (), False),
+    ],
+)
+@pytest.mark.parametrize("written_anew", [True, False])
+def test_what_was_to_be_cured_is_told_as_far_as_it_was_reviewed_itself(
+    verdicts: tuple[Verdict, ...], asked: tuple[AskReason, ...], whole: bool, written_anew: bool
+) -> None:
+    """Whatever was made of the rewrite: there may be none, and then it has no round."""
+    first = replace(blocked(Reason.CLASSIFIER_FLAGGED, reviewed=whole), verdicts=verdicts)
+    last = blocked(Reason.REWRITE_FAILED, Reason.ABOVE_UPPER, reviewed=not whole)
+    if not written_anew:
+        last = replace(first, reasons=(Reason.REWRITE_FAILED, *first.reasons))
+    round_ = replace(RECORD.rounds[0], asked=asked)
+    rounds = [replace(round_, decision=each) for each in (first, last)]
+
+    outcome = RewriteOutcome.FLAGGED if written_anew else RewriteOutcome.FAILED
+    told = said(last, rounds=tuple(rounds[: 1 + written_anew]), rewrites=(outcome,))
+
+    reviewed = "reviewed automatically" if whole else "in part reviewed automatically"
+    assert f"{ANSWER} was {reviewed}, and {HARM} (no single kind of harm). It was to be" in told
 
 
 def test_who_withheld_it() -> None:

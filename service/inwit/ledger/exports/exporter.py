@@ -122,13 +122,20 @@ class Exporter:
             end = await self._head() if self._wanted.selection.ranged else None
             state = State(ledger, self._wanted.selection.as_json(), end=end)
         self._state = self._checked(state, ledger)
-        await self._same_log(await self._head())
+        next_one = self._progress.claim_of(self.done + 1)
+        seen = max([*self._ranges.values(), next_one.last if next_one else 0])
+        _reaches(seen, await self._same_log())
         if self._wanted.form is Form.PARQUET:
             put_views(self._place)
 
     async def head(self) -> int:
-        """The last place that there is to export now."""
-        head = await self._head()
+        """The last place that there is to export now.
+
+        Raises:
+            SetupError: the log is no longer the one that was exported.
+            LedgerError: the database fails.
+        """
+        head = await self._same_log()
         return head if self._state.end is None else min(head, self._state.end)
 
     async def step(self) -> bool:
@@ -141,10 +148,9 @@ class Exporter:
         first, head = self._state.done + 1, await self.head()
         if first > head:
             return False
-        await self._same_log(head)
         claim = await self._claim(first, head)
-        if claim.last > head:  # another exporter has seen more than this database has yet
-            return False
+        if claim.last > head:  # another exporter has seen more: it may be here by now
+            _reaches(claim.last, await self._head())
         files, leaf = claim.files, await self._hash(claim.last)
         if files is None:  # they were there when it was noted, wherever they are by now
             files = await self._write(first, claim.last)
@@ -163,20 +169,23 @@ class Exporter:
         found = await self._database.read(lambda connection: hash_at(connection, sequence))
         return found or ""
 
-    async def _same_log(self, head: int) -> None:
-        """See that the log goes on from what is exported, and does not only begin like it.
+    async def _same_log(self) -> int:
+        """The ledger's last place, where its log goes on from what is exported.
+
+        It is asked at every look, also where there is nothing to do: a ledger that was restored
+        would look like one that stands still. So it is one reading, of two rows by their places.
 
         Raises:
-            SetupError: it does not, as after a backup of the database was restored.
+            SetupError: it only begins like it, or not even that.
         """
         done, leaf = self._state.done, self._state.leaf
-        if head < done:
-            raise SetupError(
-                f"This place has the entries up to {done}, and the ledger ends at {head}: it is "
-                f"not the one that was exported, or an old copy of it. {_ELSEWHERE}"
-            )
-        if leaf and leaf != await self._hash(done):
+        head, there = await self._database.read(
+            lambda connection: (last_sequence(connection), leaf and hash_at(connection, done))
+        )
+        _reaches(done, head)
+        if leaf != (there or ""):
             raise _parted(done)
+        return head
 
     def _checked(self, state: State, ledger: str) -> State:
         """The state, where this export may go on from it.
@@ -237,6 +246,20 @@ class Exporter:
             if not found or (len(found) < PAGE and not selection.whole):
                 return
             after = found[-1].sequence
+
+
+def _reaches(seen: int, head: int) -> None:
+    """See that the ledger has what an export to this place has seen of it.
+
+    Raises:
+        SetupError: it ends before that. Nobody can tell an old copy from one that will catch up.
+    """
+    if head < seen:
+        raise SetupError(
+            f"Exports to this place have seen entries up to {seen}, and the ledger ends at {head}: "
+            f"it is not the one that was exported, or an old copy of it. {_ELSEWHERE} (If it is a "
+            "replica that is behind, run this again when it has caught up, or on the primary.)"
+        )
 
 
 def _parted(sequence: int) -> SetupError:

@@ -26,7 +26,7 @@ async def export_all(exporter: Exporter) -> None:
     """Export what there is now.
 
     Raises:
-        SetupError: the place fails.
+        SetupError: the place fails, or the log is not the one that was exported.
         LedgerError: the database does.
     """
     head = await exporter.head()

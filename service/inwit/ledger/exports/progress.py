@@ -4,7 +4,8 @@ Each batch is claimed before it is written: an object that is made only where th
 the batch's last place. So whoever goes on, after a crash or at the same time, writes the same
 batches under the same names, and no entry is in two of them. When its files are there, the claim
 lists them; then the state, one small object, says how far everything is done. What is noted as
-done is not written again, wherever its files have gone since.
+done is not written again, wherever its files have gone since. A part can be seen a moment before
+the claim lists it: if it is taken away in that moment and the process ends there, it comes again.
 """
 
 import json

@@ -6,8 +6,9 @@ Only from closed sets of words, so that nothing of anybody can be in it.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from inwit.decisions import Reason
-from inwit.types import Category, Enforcement
+from inwit.decisions import AskReason, Reason
+from inwit.ledger.exports.columns import CONSCIENCE
+from inwit.types import Category, Enforcement, ReviewStatus
 
 _TEXT = "A text written by a language model in answer to a request"
 
@@ -45,23 +46,45 @@ def facts_of(row: Mapping[str, Any], rounds: Any, ending: str | None) -> str:
     `row` is the decision, laid flat, and `rounds` are its rounds as the entry has them; `ending` is
     how its case ended, where it had one.
     """
-    reasons = _reasons(row["reasons"])
+    reasons, first = _reasons(row["reasons"]), _first(rounds)
     rewritten = not _REWRITTEN.isdisjoint(reasons)
-    first = [reason for each in _first(rounds) for reason in _reasons(each)]
-    order = [*first, *reasons] if rewritten else reasons  # what was to be cured is what it was for
-    told = [_found(row, next((each for each in order if each in _HARM or each in _FOUND), None))]
+    to_cure = _telling(_reasons(first.get("reasons"))) if rewritten else None
+    if to_cure is not None:  # what was to be cured is what it was for
+        told = [_found(row, to_cure, whole=_whole(first))]
+    else:
+        told = [_found(row, _telling(reasons), whole=row["reviewed"] is True)]
     if rewritten:
         told.append("It was to be written anew, which did not help.")
     told += [*_shown(row), _how(reasons, ending)]
     return " ".join(told)
 
 
-def _found(row: Mapping[str, Any], reason: Reason | None) -> str:
+def _telling(reasons: Sequence[Reason]) -> Reason | None:
+    return next((each for each in reasons if each in _HARM or each in _FOUND), None)
+
+
+def _whole(first: Mapping[str, Any]) -> bool:
+    """Whether all who had to review the first candidate judged all of it.
+
+    The entry's `reviewed` is about its last one. A classifier that was asked for the random slice
+    alone did not have to.
+    """
+    asked = first.get("asked")
+    measured = isinstance(asked, list) and all(each == AskReason.SAMPLE for each in _list(asked))
+    by_conscience = False
+    for verdict in map(_object, _list(first.get("verdicts"))):
+        conscience = verdict.get("judge") == CONSCIENCE
+        judged = verdict.get("status") == ReviewStatus.JUDGED
+        if not judged and (conscience or not measured):
+            return False
+        by_conscience = by_conscience or conscience
+    return by_conscience
+
+
+def _found(row: Mapping[str, Any], reason: Reason | None, *, whole: bool) -> str:
     named: Sequence[str] = row["categories"] or []
     kinds = ", ".join(each.replace("_", " ") for each in named if each in set(Category))
     if reason in _HARM:
-        # What is known of a rewritten text is whether its last rewrite was reviewed.
-        whole = row["reviewed"] or row["rewrites"]
         reviewed = "reviewed automatically" if whole else "in part reviewed automatically"
         harm = kinds or "no single kind of harm"
         return f"{_TEXT} was {reviewed}, and was found to need care ({harm})."
@@ -94,13 +117,18 @@ def _how(reasons: Sequence[Reason], ending: str | None) -> str:
             return "It was withheld without a person."
 
 
-def _first(rounds: Any) -> Iterator[Any]:
-    """The reasons of the first round."""
-    first: Any = next(iter(cast("list[Any]", rounds)), None) if isinstance(rounds, list) else None
-    if isinstance(first, dict):
-        yield cast("dict[str, Any]", first).get("reasons")
+def _first(rounds: Any) -> Mapping[str, Any]:
+    """The first round; empty where there is none."""
+    return _object(next(iter(_list(rounds)), None))
 
 
 def _reasons(value: Any) -> list[Reason]:
-    listed = cast("list[Any]", value) if isinstance(value, list) else []
-    return [Reason(each) for each in listed if isinstance(each, str) and each in set(Reason)]
+    return [Reason(each) for each in _list(value) if isinstance(each, str) and each in set(Reason)]
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else []
