@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 from redis.asyncio import Redis
 
 from inwit.app import create_app
@@ -23,6 +23,13 @@ from tests.conftest import MakeCaller
 from tests.console.conftest import PASSWORD, MakeSite
 from tests.console.reviewing.world import World, world
 from tests.process.redis_server import valkey_server
+
+# A page that takes long on a slow machine is no failure. (Chromium is driven in milliseconds.)
+WAIT_MS = 120_000
+expect.set_options(timeout=WAIT_MS)
+# Of a lease that a test lets run out: the page notices within a quarter of it, and a machine that
+# stands still for some seconds does not lose it.
+SOON_LOST_S = 20
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -59,6 +66,7 @@ class Floor:
     async def context(self, **look: Any) -> BrowserContext:
         look = {"viewport": {"width": 1280, "height": 800}, **look}
         context = await self.browser.new_context(**look)
+        context.set_default_timeout(WAIT_MS)
         self.stack.push_async_callback(context.close)
         return context
 

@@ -9,7 +9,7 @@ from playwright.async_api import Page, Route, expect
 
 from inwit.console.account_rows import OPERATOR
 from tests.conftest import ASK
-from tests.console.browser.conftest import Floor, MakeFloor, take_next
+from tests.console.browser.conftest import SOON_LOST_S, Floor, MakeFloor, take_next
 from tests.console.reviewing.world import CANDIDATE, FINE, FLAGGED, SEVERE, flagged, lapse, soon
 
 pytestmark = pytest.mark.browser
@@ -20,7 +20,7 @@ EDITED = "Leave both powders\nwhere they are. \u00e9"
 async def test_a_waiting_caller_gets_the_edited_bytes_by_keys_alone(make_floor: MakeFloor) -> None:
     model = flagged(CANDIDATE, SEVERE, answers=[FLAGGED, FINE])
     floor = await make_floor(model=model)
-    waiting = asyncio.create_task(ask(floor, wait_ms=60_000))
+    waiting = asyncio.create_task(ask(floor, wait_ms=240_000))
     page = await floor.person()
     await expect(page.locator(".lanes dd").first).to_have_text("1")
     floor.world.judges.risk = 0.05
@@ -82,7 +82,7 @@ async def test_an_answer_takes_the_focus_from_nobody_who_goes_on_typing(
 
 
 async def test_keys_rule_undo_and_skip(make_floor: MakeFloor) -> None:
-    floor = await make_floor()
+    floor = await make_floor(undo_s=600)  # none too late
     case_id = await floor.world.hold()
     page = await floor.person()
 
@@ -133,7 +133,7 @@ async def test_keys_can_be_switched_off(make_floor: MakeFloor) -> None:
 
 
 async def test_a_reload_goes_on_and_a_second_tab_takes_over(make_floor: MakeFloor) -> None:
-    floor = await make_floor(lease_s=4)
+    floor = await make_floor(lease_s=SOON_LOST_S)
     await floor.world.hold()
     first = await floor.person()
     await take_next(first)
@@ -151,25 +151,25 @@ async def test_a_reload_goes_on_and_a_second_tab_takes_over(make_floor: MakeFloo
 
     assert await token_of(second) != token
     await first.fill("#reason", "Kept as it was typed")
-    await expect(first.locator("#lease-lost")).to_be_visible(timeout=15_000)
+    await expect(first.locator("#lease-lost")).to_be_visible()
     await first.locator("#lease-lost").get_by_role("button").click()
     await expect(first.locator("#ruling-problem")).to_contain_text("in another tab")
     await first.get_by_role("button", name="Take over here").click()
     await expect(first.locator("#lease")).to_contain_text("The case is yours again")
     await expect(first.locator("#lease-lost")).to_be_hidden()
     await expect(first.locator("#reason")).to_have_value("Kept as it was typed")
-    await expect(second.locator("#lease-lost")).to_be_visible(timeout=15_000)
+    await expect(second.locator("#lease-lost")).to_be_visible()
 
 
 async def test_a_lease_that_ran_out_costs_nothing_that_was_typed(make_floor: MakeFloor) -> None:
-    floor = await make_floor(lease_s=4)
+    floor = await make_floor(lease_s=SOON_LOST_S)
     case_id = await floor.world.hold()
     page = await floor.person()
     await take_next(page)
     await page.fill("#reason", "I had my reasons")
 
     await lapse(floor.world, case_id)
-    await expect(page.locator("#lease-lost")).to_be_visible(timeout=15_000)
+    await expect(page.locator("#lease-lost")).to_be_visible()
     await page.locator("#kind-approve").check()
     await page.keyboard.press("Control+Enter")
     await expect(page.locator("#ruling-problem")).to_contain_text("Your lease on this case is over")
@@ -182,7 +182,7 @@ async def test_a_lease_that_ran_out_costs_nothing_that_was_typed(make_floor: Mak
 
 
 async def test_without_a_connection_the_page_says_so_and_goes_on(make_floor: MakeFloor) -> None:
-    floor = await make_floor(lease_s=8)
+    floor = await make_floor(lease_s=2 * SOON_LOST_S)  # for half of it nothing may come through
     await floor.world.hold()
     page = await floor.person()
     await take_next(page)
@@ -193,8 +193,8 @@ async def test_without_a_connection_the_page_says_so_and_goes_on(make_floor: Mak
     await page.fill("#text", "Written on a train.")
     await expect(page.locator("#draft-state")).to_have_text("The draft is not saved yet.")
     await page.context.set_offline(False)
-    await expect(page.locator("#connection-lost")).to_be_hidden(timeout=15_000)
-    await expect(page.locator("#draft-state")).to_have_text("Draft saved.", timeout=15_000)
+    await expect(page.locator("#connection-lost")).to_be_hidden()
+    await expect(page.locator("#draft-state")).to_have_text("Draft saved.")
 
     await expect(page.locator("#text")).to_have_value("Written on a train.")
     await page.reload()
@@ -204,7 +204,7 @@ async def test_without_a_connection_the_page_says_so_and_goes_on(make_floor: Mak
 async def test_who_is_signed_out_meanwhile_is_told_and_keeps_what_is_typed(
     make_floor: MakeFloor,
 ) -> None:
-    floor = await make_floor(lease_s=4)
+    floor = await make_floor(lease_s=SOON_LOST_S)
     await floor.world.hold()
     page = await floor.person()
     await take_next(page)
@@ -214,7 +214,7 @@ async def test_who_is_signed_out_meanwhile_is_told_and_keeps_what_is_typed(
     assert account is not None
     await floor.world.site.parts.accounts.end_sessions(account.id, OPERATOR)
 
-    await expect(page.locator("#signed-out")).to_be_visible(timeout=15_000)
+    await expect(page.locator("#signed-out")).to_be_visible()
     await expect(page.locator("#reason")).to_have_value("Half a")
 
 
@@ -236,7 +236,7 @@ async def test_a_case_that_is_closed_meanwhile_says_so_and_does_not_move(
 async def ask(floor: Floor, **body: Any) -> dict[str, Any]:
     """What a product's backend gets."""
     key = {"authorization": f"Bearer {floor.world.caller.key}"}
-    async with httpx.AsyncClient(timeout=90) as http:
+    async with httpx.AsyncClient(timeout=300) as http:
         answer = await http.post(f"{floor.address}/v1/respond", json={**ASK, **body}, headers=key)
     return answer.json()
 
