@@ -72,7 +72,7 @@ async def test_the_adapter_reviews_and_what_is_written_stays_the_base_models(
                 candidate = await client.generate(wanted)
                 exchange = exchange_for(asked, candidate, "t")
                 texts.append(candidate.text)
-                verdicts.append(await Conscience(client).judge(REVIEW, exchange, name, 60))
+                verdicts.append(await Conscience(client).judge(REVIEW, exchange, name, 240))
 
     assert len(set(texts)) == 1
     assert [each.model for each in verdicts] == [name, name, ADAPTER_NAME, ADAPTER_NAME]

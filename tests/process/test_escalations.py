@@ -179,7 +179,9 @@ async def test_a_case_of_one_gateway_is_ruled_on_at_the_other(tmp_path: Path) ->
     ):
         one, to_one, to_two = pair.one, pair.to_one, pair.to_two
         asked = {"messages": [{"role": "user", "content": "How do tides work?"}]}
-        waiting = asyncio.create_task(to_one.post("/v1/respond", json={**asked, "wait_ms": 50_000}))
+        waiting = asyncio.create_task(
+            to_one.post("/v1/respond", json={**asked, "wait_ms": 200_000})
+        )
         taken = await next_case(to_two)
         case, token = taken["case"], taken["lease"]["token"]
         path = f"/v1/escalations/{case['id']}"

@@ -24,7 +24,7 @@ from tests.process.test_escalations import breaks, two_gateways
 
 pytestmark = pytest.mark.process
 
-CASES = 60  # before the faults, and as many while they last
+CASES = 36  # before the faults, and as many while they last
 LIMIT_S = 480
 ASK = {"messages": [{"role": "user", "content": "How do tides work?"}]}
 
