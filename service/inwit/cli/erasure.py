@@ -275,7 +275,8 @@ def _say_what_is_left(scrubbed: bool | None) -> None:
             "Somebody reads the database, so that its write-ahead file could not be emptied yet: "
             "copies of what is gone, and of the keys that open it, may still lie in there. "
             "A gateway tries on, and empties it once nobody reads; where none runs, the next "
-            "command that opens the ledger then does (docs/forgetting.md#erase)."
+            "command that writes to the ledger then does, such as `inwit ledger migrate` "
+            "(docs/forgetting.md#erase)."
         )
 
 
