@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -205,3 +207,35 @@ def test_a_folder_that_nobody_can_write_to_is_read(data: Path, tmp_path: Path) -
     assert (taken.exit_code, "is not recorded" in taken.output) == (0, True)
     assert with_content.exit_code != 0
     assert not (tmp_path / "content").exists()
+
+
+def unwritable(folder: Path) -> Callable[[Path, int], bool]:
+    """What `os.access` says of it to everybody but root."""
+    return lambda asked, _mode: asked != folder
+
+
+def test_a_write_ahead_file_in_a_folder_that_nobody_can_write_to_is_to_be_copied(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evidence that was taken from a gateway at work, without the index that it had."""
+    evidence, copy = tmp_path / "evidence", tmp_path / "copy"
+    with closing(sqlite3.connect(sqlite_file(data))) as gateway:
+        gateway.execute("CREATE TABLE other (a)")
+        gateway.execute("DROP TABLE other")
+        shutil.copytree(data, evidence, ignore=shutil.ignore_patterns("*-shm"))
+    assert (evidence / "ledger.sqlite3-wal").stat().st_size
+    shutil.copytree(evidence, copy)
+    evidence.chmod(0o500)
+    monkeypatch.setattr(os, "access", unwritable(evidence))
+    try:
+        monkeypatch.setenv("INWIT_DATA_DIR", str(evidence))
+        refused, shown = run("verify"), run("show", "resp_1")
+    finally:
+        evidence.chmod(0o700)
+    monkeypatch.setenv("INWIT_DATA_DIR", str(copy))
+
+    assert refused.exit_code == MISUSE
+    for words in (refused.output, str(shown.exception)):
+        assert "Copy both files" in words
+        assert "can be written" not in words
+    assert run("verify").exit_code == INTACT
