@@ -14,10 +14,10 @@ import typer
 
 from inwit.checkpointing import held_keys
 from inwit.cli.database import noting_in_ledger, reading_ledger
-from inwit.cli.ledger_story import print_story, seen, standing_of
+from inwit.cli.ledger_story import OwnKeys, checkpoint_of, print_story, seen, standing_of
 from inwit.cli.misuse import MisusedCommand
 from inwit.config import Settings, load_settings
-from inwit.errors import InwitError
+from inwit.errors import InwitError, SetupError
 from inwit.ledger import opened, policies, read, verify
 from inwit.ledger.as_stored import one_snapshot
 from inwit.ledger.bundle import Written, note_bundle, write_bundle
@@ -31,6 +31,10 @@ from inwit.ledger.verify_database import Verification, verify_database
 from inwit.ledger_setup import ledger_url, prepare_data_dir
 
 _MIGRATION_S = 3600
+_UNUSABLE = (
+    "the keys that the settings name (INWIT_LEDGER_KEY_FILE, INWIT_LEDGER_KEY) cannot be used "
+    "here (--key)"
+)
 
 app = typer.Typer(no_args_is_help=True, help="Read and verify the ledger.")
 
@@ -42,21 +46,27 @@ def show_response(
     as_json: Annotated[
         bool, typer.Option("--json", help="All facts, one JSON object for each entry.")
     ] = False,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The log's public key, NAME+ID+BASE64; may be repeated.",
+            show_default="those that the settings name",
+        ),
+    ] = None,
 ) -> None:
     """Print one response's whole story: its entries, who did what, and whether it is proven."""
-
-    vkeys = [key.vkey for key in held_keys(load_settings())]
+    own = _own_keys(key)
 
     def look(connection: sa.Connection) -> tuple[list[read.Story], Proven, Fate | None]:
         one_snapshot(connection)
         stories, fate = read.stories(connection, response_id), fate_of(connection, response_id)
-        return stories, proven(connection, response_id, vkeys), fate
+        return stories, proven(connection, response_id, own.keys), fate
 
     stories, stand, fate = reading_ledger(lambda database: database.read(look))
     if not stories:
         raise SystemExit(f"The ledger holds nothing about {seen(response_id)}.")
     if not as_json:
-        print_story(stories, stand, content=content)
+        print_story(stories, stand, own, content=content)
         if fate is not None:
             typer.echo(f"Content: {fate.value}.")
         elif any(story.shut for story in stories):
@@ -65,8 +75,24 @@ def show_response(
     for story in stories:
         standing = standing_of(story, stand).value
         shown = {**story.facts, "hash": story.hash, "standing": standing}
+        shown["checkpoint"] = checkpoint_of(stand)
         shown |= {"unfit": story.unfit} if story.unfit else {}
         typer.echo(json.dumps(shown | ({"content": story.contents} if content else {}), indent=2))
+
+
+def _own_keys(texts: list[str] | None) -> OwnKeys:
+    """To say who signed. The story is told without any: who reads it need not have the file."""
+    if texts:
+        try:
+            return OwnKeys(verify.keys_of(texts), "you gave")
+        except verify.Misuse as error:
+            raise typer.BadParameter(
+                str(error).removeprefix("--key: "), param_hint="--key"
+            ) from error
+    try:
+        return OwnKeys(verify.keys_of(each.vkey for each in held_keys(load_settings())))
+    except SetupError:
+        return OwnKeys((), lacking=_UNUSABLE)
 
 
 @app.command("policy")

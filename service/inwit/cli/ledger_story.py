@@ -6,14 +6,18 @@ terminal but characters that can be seen.
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from textwrap import indent
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from inwit.ledger.entry_words import title, told, who
 from inwit.ledger.read import Story
+from inwit.ledger.signers import Signature, Trusted
 from inwit.ledger.story import Proven, Standing
+from inwit.ledger.verify import Key
 
 _STANDINGS = {
     Standing.HOLDS: "",
@@ -23,7 +27,16 @@ _STANDINGS = {
 _UNFIT = "what is stored is not what the entry committed to, and is not shown"
 
 
-def print_story(stories: Sequence[Story], proven: Proven, *, content: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class OwnKeys:
+    """Public keys that do not come from the ledger; who says so; why there are none."""
+
+    keys: Sequence[Key]
+    whose: str = "the settings name"
+    lacking: str = "no key of the log is here (--key)"
+
+
+def print_story(stories: Sequence[Story], proven: Proven, own: OwnKeys, *, content: bool) -> None:
     """Print it: each entry, whether it holds, what it says, its content where that is wanted."""
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
     for story in stories:
@@ -41,7 +54,7 @@ def print_story(stories: Sequence[Story], proven: Proven, *, content: bool) -> N
             console.print(Text(indent(seen(text, lines=True), "      ")))
         for kind in story.unfit:
             console.print(Text(f"    {seen(kind)}: {_UNFIT}", "bold"))
-    console.print(Text(_under(proven)))
+    console.print(Text(_under(proven, own)))
 
 
 def standing_of(story: Story, proven: Proven) -> Standing:
@@ -52,12 +65,41 @@ def standing_of(story: Story, proven: Proven) -> Standing:
     return proven.standings.get(sequence, Standing.BROKEN)
 
 
-def _under(proven: Proven) -> str:
-    if proven.signed is None:
+def checkpoint_of(proven: Proven) -> dict[str, Any] | None:
+    """The checkpoint that the entries stand under, and who signed it, for a program."""
+    if proven.checkpoint is None or proven.signature is None:
+        return None
+    return {
+        "size": proven.checkpoint.size,
+        "note": str(proven.checkpoint.note),
+        "signed_by": proven.signature.vkey,
+        "trust": proven.signature.trusted.value,
+    }
+
+
+def _under(proven: Proven, own: OwnKeys) -> str:
+    if proven.checkpoint is None or proven.signature is None:
         return "There is no checkpoint: nothing vouches for these entries."
-    by = "signed by a key of the log" if proven.signed else "not signed by a key of the log"
-    more = "" if proven.signed else " Run `inwit ledger verify`."
-    return f"The newest checkpoint, of {proven.size} entries, is {by}.{more}"
+    by = seen(_signer(proven.signature, own))
+    more = "" if own.keys else f" Who signed was not checked: {own.lacking}."
+    if proven.signature.trusted is Trusted.UNKNOWN:
+        more += " Run `inwit ledger verify`."
+    return f"The newest checkpoint, of {proven.checkpoint.size} entries, is {by}.{more}"
+
+
+def _signer(signature: Signature, own: OwnKeys) -> str:
+    key = f"{signature.key.name}+{signature.key.id}" if signature.key else ""
+    match signature.trusted:
+        case Trusted.GIVEN:
+            return f"signed by a key that {own.whose}: {key}"
+        case Trusted.HANDED_OVER:
+            return f"signed by a key to which one that {own.whose} handed over: {key}"
+        case Trusted.UNCHECKED:
+            return f"signed by a key that the log itself names: {key}"
+        case Trusted.UNKNOWN if own.keys:
+            return f"not signed by a key that {own.whose}, nor by one to which it handed over"
+        case Trusted.UNKNOWN:
+            return "not signed by a key that the log itself names"
 
 
 def _head(story: Story, standing: Standing) -> Text:

@@ -21,8 +21,9 @@ from inwit.ledger.notes import NoteError, VerifyingKey, checkpoint_of
 from inwit.ledger.opened import Changed, Pruned, facts_of
 from inwit.ledger.proofs import Signed
 from inwit.ledger.sealing import Fate, fate_of
+from inwit.ledger.signers import Signature, who_signed
 from inwit.ledger.tables import CONTENTS, ENTRIES, ESCALATIONS
-from inwit.ledger.verify import included, moment, object_of
+from inwit.ledger.verify import Key, included, moment, object_of
 
 _ENTRY, _CASE = ENTRIES.c, ESCALATIONS.c
 _NAMES_POLICY = ("accepted", "decision", "check", "cut", "failed")
@@ -86,11 +87,11 @@ class ResponseStory:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """How entries stand, by sequence; `signed` is None where there is no checkpoint."""
+    """How entries stand, by sequence, under a checkpoint, and who signed that; None without one."""
 
     standings: Mapping[int, Standing]
-    size: int
-    signed: bool | None
+    checkpoint: Signed | None
+    signature: Signature | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,17 +154,13 @@ def story_of(
     )
 
 
-def proven(connection: sa.Connection, response: str, vkeys: Sequence[str] = ()) -> Proven:
-    """How the entries about a response stand; who signed, by these keys, or by those it names."""
+def proven(connection: sa.Connection, response: str, keys: Sequence[Key] = ()) -> Proven:
+    """How the entries about a response stand; who signed, by keys that come from elsewhere."""
     rows = connection.execute(sa.select(ENTRIES).where(_ENTRY.response_id == response)).all()
     checkpoint = proofs.newest(connection)
     told = _told(connection, rows, checkpoint, None)
-    signed = None
-    if checkpoint is not None:
-        keys = vkeys or _keys(connection, checkpoint)
-        signed = any(_signed(key, checkpoint.note) for key in keys)
-    standings = {each.sequence: each.standing for each in told}
-    return Proven(standings, _said(checkpoint)[0], signed)
+    signature = who_signed(connection, checkpoint, keys) if checkpoint else None
+    return Proven({each.sequence: each.standing for each in told}, checkpoint, signature)
 
 
 def _whole(connection: sa.Connection, response: str) -> _Whole | None:
