@@ -68,7 +68,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that stands still for some seconds is no server or database that is away."""
-    monkeypatch.setattr("inwit.auth._LOOK_UP_S", 60.0)
+    monkeypatch.setattr("inwit.auth.LOOK_UP_S", 60.0)
     for module in ("clients.transport", "clients.openai_compatible", "client.connection"):
         monkeypatch.setattr(f"inwit.{module}.CONNECT_S", 60.0)
 

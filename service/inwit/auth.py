@@ -25,7 +25,8 @@ from inwit.ledger.tables import API_KEYS
 from inwit.types import KeyRole, Principal
 
 _CACHE_ENTRIES = 10_000
-_LOOK_UP_S = 5.0  # as long as the stage record may take
+LOOK_UP_S = 5.0
+"""How long the look-up of a key may take."""
 _SEPARATOR = ","
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")  # as the policy files have it: never a separator in it
 
@@ -229,7 +230,7 @@ class ApiKeys:
 
     async def _first(self, query: sa.Select[Any]) -> sa.Row[Any] | None:
         try:
-            async with asyncio.timeout(_LOOK_UP_S):
+            async with asyncio.timeout(LOOK_UP_S):
                 return await self._database.read(lambda db: db.execute(query).first())
         except TimeoutError as error:
             raise LedgerError("API keys cannot be looked up for now.", retry_after=5) from error

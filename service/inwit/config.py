@@ -216,9 +216,9 @@ class Settings(LedgerSettings):
     key_cache_ms: _Ms = Field(5_000, description="How long a revoked API key may still work.")
     health_interval_ms: _Ms = Field(5_000, description="Time between looks at each dependency.")
     shutdown_s: _Count = Field(
-        70,
+        80,
         description="Time that open requests get at shutdown, in seconds; not below "
-        "INWIT_DEADLINE_MS and INWIT_RECORD_MS together (docs/life-cycle.md).",
+        "INWIT_DEADLINE_MS, twice INWIT_RECORD_MS and 5 seconds together (docs/life-cycle.md).",
     )
     lease_s: _Count = Field(
         120, description="Seconds that a reviewer's lease on a case lasts without a heartbeat."

@@ -117,7 +117,7 @@ def test_secrets_are_named_by_the_values() -> None:
 def test_a_pods_end_adds_up(shutdown: dict[str, int]) -> None:
     """preStop + INWIT_SHUTDOWN_S + a margin is what Kubernetes gives before it kills."""
     made = render(over(VLLM, {"shutdown": shutdown}))
-    wanted = {"preStopSeconds": 10, "drainSeconds": 70, "marginSeconds": CLOSE_S} | shutdown
+    wanted = {"preStopSeconds": 10, "drainSeconds": 80, "marginSeconds": CLOSE_S} | shutdown
     pod, settings = gateway(made), _settings(made)
     sleep = container(pod).get("lifecycle", {}).get("preStop", {}).get("sleep", {"seconds": 0})
     assert sleep["seconds"] == wanted["preStopSeconds"]

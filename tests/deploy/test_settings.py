@@ -9,7 +9,9 @@ import pytest
 import yaml
 from helm_python import Chart
 
+from inwit.auth import LOOK_UP_S
 from inwit.config import Settings, load_settings
+from inwit.doctor.surroundings import longest_s_of
 from inwit.stopping import CLOSE_S
 from tests.deploy.chart import CHART, NAMES, ROOT, configuration, container, gateway, rendered
 
@@ -62,7 +64,7 @@ def test_a_gateway_takes_what_the_chart_tells_it(
     assert settings.operate_port == 9090
     assert settings.port == 8080
     assert settings.migrate is (name == "single")
-    assert settings.shutdown_s * 1000 >= settings.deadline_ms + settings.record_ms
+    assert settings.shutdown_s >= longest_s_of(settings)
 
 
 def test_the_chart_reckons_with_the_defaults_that_settings_have() -> None:
@@ -70,11 +72,12 @@ def test_the_chart_reckons_with_the_defaults_that_settings_have() -> None:
     for name in ("deadline_ms", "record_ms"):
         default = Settings.model_fields[name].default
         assert f"(default {default} .Values.settings.INWIT_{name.upper()})" in checks
+    assert f"(add $deadline (mul 2 $record) {LOOK_UP_S * 1000:.0f})" in checks
 
 
 def test_by_default_the_slowest_request_outlives_a_drain(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read(monkeypatch, {})
-    assert settings.shutdown_s * 1000 >= settings.deadline_ms + settings.record_ms
+    assert settings.shutdown_s >= longest_s_of(settings)
     assert any(
         f"`INWIT_SHUTDOWN_S` ({settings.shutdown_s}) and {CLOSE_S} seconds more" in line
         for line in (ROOT / "docs" / "life-cycle.md").read_text().splitlines()

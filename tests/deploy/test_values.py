@@ -102,9 +102,9 @@ UNFIT: list[tuple[str, dict[str, Any]]] = [
     ("hpa.maxReplicas is below", {"autoscaling": {"hpa": {"enabled": True, "maxReplicas": 1}}}),
     ("keda.prometheus is empty", {"autoscaling": {"keda": {"enabled": True}}}),
     ("a rollout would cut answers off", {"shutdown": {"drainSeconds": 30}}),
-    ("a rollout would cut answers off", {"shutdown": {"drainSeconds": 64}}),
+    ("a rollout would cut answers off", {"shutdown": {"drainSeconds": 74}}),
     ("a rollout would cut answers off", {"settings": {"INWIT_DEADLINE_MS": 65_001}}),
-    ("a rollout would cut answers off", {"settings": {"INWIT_RECORD_MS": 10_001}}),
+    ("a rollout would cut answers off", {"settings": {"INWIT_RECORD_MS": 7_501}}),
     ("policies come from one place", {"policies": {"a.yaml": "a"}, "existingPolicies": "b"}),
     (
         "classifiers come from one place",
@@ -136,8 +136,9 @@ def test_values_that_do_not_fit_are_refused_with_the_remedy(
 
 def test_what_is_refused_is_refused_for_that_reason_alone() -> None:
     assert render()
-    assert render({"shutdown": {"drainSeconds": 65}})
-    assert render({"settings": {"INWIT_DEADLINE_MS": 60_000, "INWIT_RECORD_MS": 10_000}})
+    assert render({"shutdown": {"drainSeconds": 75}})
+    assert render({"settings": {"INWIT_DEADLINE_MS": 65_000}})
+    assert render({"settings": {"INWIT_RECORD_MS": 7_500}})
     assert render(VLLM)
 
 

@@ -61,13 +61,13 @@ async def doctor(folder: Path, **settings: str) -> Told:
 
 
 async def test_a_shutdown_that_would_cut_the_slowest_answers(tmp_path: Path) -> None:
-    enough = await doctor(tmp_path, INWIT_SHUTDOWN_S="65")
-    less = await doctor(tmp_path, INWIT_SHUTDOWN_S="64")
-    recorded = await doctor(tmp_path, INWIT_RECORD_MS="10001")
+    enough = await doctor(tmp_path, INWIT_SHUTDOWN_S="75")
+    less = await doctor(tmp_path, INWIT_SHUTDOWN_S="74")
+    recorded = await doctor(tmp_path, INWIT_RECORD_MS="7501")
 
     assert enough.grade("drain") == "ok"
     assert less.grade("drain") == recorded.grade("drain") == "warning"
-    assert "65 s (INWIT_DEADLINE_MS and INWIT_RECORD_MS)" in less.words("drain")
+    assert "75 s (INWIT_DEADLINE_MS, twice INWIT_RECORD_MS and 5 s" in less.words("drain")
     assert "Raise INWIT_SHUTDOWN_S" in less.words("drain")
 
 

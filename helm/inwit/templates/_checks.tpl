@@ -40,8 +40,9 @@
 {{- end -}}
 {{- $deadline := int (default 60000 .Values.settings.INWIT_DEADLINE_MS) -}}
 {{- $record := int (default 5000 .Values.settings.INWIT_RECORD_MS) -}}
-{{- if lt (mul 1000 (int .Values.shutdown.drainSeconds)) (add $deadline $record) -}}
-{{- fail (printf "shutdown.drainSeconds (%d s) is below INWIT_DEADLINE_MS and INWIT_RECORD_MS together (%d and %d ms): a rollout would cut answers off. Raise the one or lower the others." (int .Values.shutdown.drainSeconds) $deadline $record) -}}
+{{- /* Before its deadline begins a request's key is looked up (5 s), and its idempotency key claimed. */ -}}
+{{- if lt (mul 1000 (int .Values.shutdown.drainSeconds)) (add $deadline (mul 2 $record) 5000) -}}
+{{- fail (printf "shutdown.drainSeconds (%d s) is below INWIT_DEADLINE_MS, twice INWIT_RECORD_MS and 5 s together (%d, twice %d and 5000 ms): a rollout would cut answers off. Raise the one or lower the others." (int .Values.shutdown.drainSeconds) $deadline $record) -}}
 {{- end -}}
 {{- if and .Values.policies .Values.existingPolicies -}}
 {{- fail "policies and existingPolicies are both set: policies come from one place. Leave one out." -}}

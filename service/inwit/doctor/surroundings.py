@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from inwit.auth import LOOK_UP_S
 from inwit.config import Settings
 from inwit.doctor.finding import Finding, ok, warning, wrong
 from inwit.errors import SetupError
@@ -21,14 +22,23 @@ _CONNECT_S = 3.0
 _OTLP_PORT = 4317
 
 
+def longest_s_of(settings: Settings) -> float:
+    """How long a request may be open without its caller's doing, with a database that is slow.
+
+    Its deadline begins once its key is known and its idempotency key is claimed, for which it has
+    as long as for the record at the end.
+    """
+    return LOOK_UP_S + (settings.deadline_ms + 2 * settings.record_ms) / 1000
+
+
 async def drain_of(settings: Settings) -> list[Finding]:
     """Whether the slowest request that is open at a shutdown has the time to end well."""
-    name, longest_s = "drain", (settings.deadline_ms + settings.record_ms) / 1000
+    name, longest_s = "drain", longest_s_of(settings)
     if settings.shutdown_s >= longest_s:
         return [ok(name, f"A shutdown waits {settings.shutdown_s} s for what is open.")]
     words = (
-        f"A request may take {longest_s:g} s (INWIT_DEADLINE_MS and INWIT_RECORD_MS), and a "
-        f"shutdown cuts it after {settings.shutdown_s} s."
+        f"A request may take {longest_s:g} s (INWIT_DEADLINE_MS, twice INWIT_RECORD_MS and "
+        f"{LOOK_UP_S:g} s for its key), and a shutdown cuts it after {settings.shutdown_s} s."
     )
     return [warning(name, words, "Raise INWIT_SHUTDOWN_S, or lower INWIT_DEADLINE_MS.")]
 
@@ -99,8 +109,8 @@ async def collector(_settings: Settings) -> list[Finding]:
         await asyncio.to_thread(check_sending)
     except SetupError as error:
         return [wrong(name, str(error), "See docs/telemetry.md.")]
-    parts = urlsplit(address if "://" in address else f"//{address}")
     try:
+        parts = urlsplit(address if "://" in address else f"//{address}")
         host, port = parts.hostname or "", parts.port or _OTLP_PORT
         async with asyncio.timeout(_CONNECT_S):
             _reader, writer = await asyncio.open_connection(host, port)
