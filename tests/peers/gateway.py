@@ -12,12 +12,14 @@ from typing import Any
 from aiohttp import web
 
 from tests.fakes_server import Behaviour, FakeServer
-from tests.process.processes import Inwit, inwit, run_inwit
+from tests.process.processes import START_S, Inwit, inwit, run_inwit
 
 HARM = "HARM"
 BREAK = "BREAK"
 TOO_LONG = "TOO LONG"
-PACE_S = 0.005  # between two pieces of a stream: a hundred of them outlast a commit of the ledger
+# Between two letters of a stream. A hundred of what is long outlast a commit of the ledger, also on
+# a disk that takes seconds for it.
+PACE_S, SLOW_S, LONG = 0.005, 0.06, 60
 TOOL = "weather"
 FALLBACK = "I can't help with that."
 
@@ -60,6 +62,7 @@ class EchoServer(FakeServer):
     """
 
     pace_s: float = PACE_S
+    piece: int = 1
     refused_fields: frozenset[str] = frozenset({"flavour"})
 
     async def _stream(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
@@ -89,6 +92,7 @@ class EchoServer(FakeServer):
         self.yes, self.no = (0.9, 0.05) if harmful else (0.05, 0.9)
         said = [turn["content"] for turn in turns if turn["role"] in ("user", "tool")]
         self.text = said[-1]
+        self.pace_s = SLOW_S if len(self.text) > LONG else PACE_S
         calls = bool(body.get("tools")) and turns[-1]["role"] == "user"
         function = {"name": TOOL, "arguments": '{"city": "Paris"}'}
         call = {"id": "call_1", "type": "function", "function": function}
@@ -128,12 +132,12 @@ def echoing() -> Generator[EchoServer]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
     thread.start()
-    ready.wait(timeout=10)
+    assert ready.wait(timeout=START_S)
     try:
         yield server
     finally:
         loop.call_soon_threadsafe(over.set)
-        thread.join(timeout=10)
+        thread.join(timeout=START_S)
         loop.close()
 
 

@@ -9,7 +9,13 @@ import httpx
 import pytest
 
 from tests.peers.gateway import EchoServer, PeerGateway, peer_gateway, policy_text
-from tests.peers.litellm_proxy import Proxy, config_of_the_page, litellm_proxy, litellm_version
+from tests.peers.litellm_proxy import (
+    START_S,
+    Proxy,
+    config_of_the_page,
+    litellm_proxy,
+    litellm_version,
+)
 
 pytestmark = pytest.mark.peers
 
@@ -105,7 +111,7 @@ def _variant(ours: dict[str, Any], name: str, changes: dict[str, Any]) -> dict[s
 def checks(gateway: PeerGateway, action: str, policy: str = "plain") -> float:
     """How many answers were decided so."""
     series = f'inwit_checks_total{{action="{action}",policy="{policy}"}} '
-    lines = httpx.get(f"{gateway.address}/metrics", timeout=10).text.splitlines()
+    lines = httpx.get(f"{gateway.address}/metrics", timeout=START_S).text.splitlines()
     return sum(float(line.removeprefix(series)) for line in lines if line.startswith(series))
 
 
