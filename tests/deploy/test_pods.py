@@ -267,6 +267,24 @@ def test_the_migration_trusts_what_gateways_trust() -> None:
     assert "envFrom" not in found  # may name what the release makes, and the Job needs none of it
 
 
+@pytest.mark.parametrize("name", ["calibrations", "trust", "tmp"])
+def test_no_pod_mounts_what_it_does_not_have(name: str) -> None:
+    """The migration has no policies or calibrations, so it gets no mount of theirs."""
+    mount = {"name": name, "mountPath": "/elsewhere", "readOnly": True}
+    extras: dict[str, Any] = {
+        "calibrations": {"a.json": "{}"},
+        "extraVolumes": [{"name": "trust", "configMap": {"name": "company-ca"}}],
+        "extraVolumeMounts": [mount],
+    }
+    mounting: set[str] = set()
+    for part, pod in pods(render(extras)):
+        mounts = container(pod)["volumeMounts"]
+        assert {each["name"] for each in mounts} <= set(_named(pod["volumes"])), part
+        if mount in mounts:
+            mounting.add(part)
+    assert mounting == {"gateway", "test"} | (set() if name == "calibrations" else {"migrate"})
+
+
 def _named(items: list[dict[str, Any]]) -> list[str]:
     return [each["name"] for each in items]
 
