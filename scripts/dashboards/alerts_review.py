@@ -53,9 +53,9 @@ REVIEW = (
         limits={"LIMIT": 0},
         pending="0m",
         keep="30m",
-        summary="Policy {{ $labels.policy }} lets responses out that were not reviewed.",
-        description="About {{ $value | humanize }} responses in 15 minutes left without a whole "
-        "review before, as the policy allows.",
+        summary="Policy {{ $labels.policy }} lets out what was not reviewed.",
+        description="About {{ $value | humanize }} responses and checked candidates in 15 minutes "
+        "were let out without a whole review before, as the policy allows.",
         dashboard="conscience",
     ),
     Alert(

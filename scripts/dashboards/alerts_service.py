@@ -30,7 +30,8 @@ SERVICE = (
         summary="No gateway can be scraped{{ with $labels.namespace }} in {{ . }}{{ end }}.",
         description="No replica of job inwit answers a scrape (0: their targets are down, 1: they "
         "are gone; it is {{ $value }}). Users may get nothing, and no other alert on them can "
-        "fire.",
+        "fire. Where another installation is scraped this ends one hour after the targets went, "
+        "though they are still gone: resolved is then no proof that they are back.",
         dashboard="overview",
     ),
     Alert(

@@ -235,8 +235,8 @@ _THROUGH = Row(
         ),
         lines(
             "Released without a whole review",
-            "Responses per second that a policy lets out although a judge failed, and streams "
-            "of which text left before any review.",
+            "Responses and checked candidates per second that a policy lets out although a judge "
+            "failed, and streams of which text left before any review.",
             [
                 (
                     rate("inwit_unreviewed_releases_total", "policy, version"),

@@ -90,8 +90,8 @@ _GLANCE = Row(
         ),
         number(
             "Let out unreviewed",
-            "Responses in the time shown that left without a whole review, because a policy "
-            "allows it.",
+            "Responses and checked candidates in the time shown that were let out without a whole "
+            "review, because a policy allows it.",
             _LET_OUT,
             "short",
             worse_above(0.5, 10),

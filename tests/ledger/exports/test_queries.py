@@ -99,12 +99,13 @@ def decide(
     policy: str = "default",
     enforcement: Enforcement = Enforcement.FULL,
     sent: Sent | None = None,
+    checked: bool = False,
 ) -> None:
     verdict = Verdict("conscience", ReviewStatus.JUDGED, risk=0.5)
     decision = Decision(
         action, (Reason.IN_DOUBT,), (verdict,), "cd" * 32, reviewed=reviewed, categories=categories
     )
-    record = of(number, time=time, decision=decision, sent=sent)
+    record = of(number, time=time, decision=decision, sent=sent, checked=checked)
     origin: Origin = replace(
         record.origin,
         response_id=f"resp_plain_{number}",
@@ -262,6 +263,7 @@ async def test_streams_that_left_before_their_review(world: World, tmp_path: Pat
     del row["day"], row["policy"]
     assert row == {
         "enforcement": "audit_only",
+        "asked": "response",
         "released": 2,
         "withheld_too_late": 1,
         "cut": 1,
@@ -300,5 +302,25 @@ async def test_unreviewed_releases(world: World, tmp_path: Path) -> None:
     (row,) = (await asked(world, tmp_path))("unreviewed_releases")
 
     assert (str(row["day"]), row["policy"], row["enforcement"]) == ("2026-11-16", "default", "full")
-    assert (row["released"], row["unreviewed"]) == (3, 2)
+    assert (row["asked"], row["released"], row["unreviewed"]) == ("response", 3, 2)
     assert row["rate"] == pytest.approx(2 / 3)
+
+
+async def test_checked_candidates_that_might_leave_unreviewed(world: World, tmp_path: Path) -> None:
+    """As they are counted in metrics, and apart from responses. No check is a stream."""
+    day = datetime(2026, 11, 16, tzinfo=UTC)
+    decide(world, 1, day, checked=True, enforcement=Enforcement.AUDIT_ONLY)
+    decide(world, 2, day, checked=True, reviewed=False, enforcement=Enforcement.AUDIT_ONLY)
+    decide(world, 3, day, checked=True, reviewed=False, policy="strict")
+    decide(world, 4, day, checked=True, policy="strict", action=Action.REDACT)
+    decide(world, 5, day, checked=True, reviewed=False, policy="strict", action=Action.BLOCK)
+    decide(world, 6, day, reviewed=False, policy="strict")
+
+    rows = (await asked(world, tmp_path))("unreviewed_releases")
+
+    assert [(r["policy"], r["asked"], r["released"], r["unreviewed"]) for r in rows] == [
+        ("default", "check", 2, 1),
+        ("strict", "check", 2, 1),
+        ("strict", "response", 1, 1),
+    ]
+    assert [row["rate"] for row in rows] == [0.5, 0.5, 1.0]
