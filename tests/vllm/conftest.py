@@ -24,7 +24,7 @@ def vllm_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VllmServer
 @pytest.fixture
 async def vllm_http(vllm_server: VllmServer) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of the server itself, for tests that leave the gateway out."""
-    timeout = aiohttp.ClientTimeout(total=120)
+    timeout = aiohttp.ClientTimeout(total=500)
     async with aiohttp.ClientSession(vllm_server.base_url, timeout=timeout) as session:
         yield session
 

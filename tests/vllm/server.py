@@ -15,8 +15,8 @@ import aiohttp
 ROOT = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("VLLM_TEST_CACHE", ROOT / ".cache" / "vllm")).resolve()
 CHECKPOINT = CACHE / "checkpoint"
-READY_WITHIN = 300.0  # seconds; 60 to 90 on two idle cores
-STOPPED_WITHIN = 20.0
+READY_WITHIN = 540.0  # seconds; 60 to 90 on two idle cores
+STOPPED_WITHIN = 60.0
 
 SAMPLE = re.compile(r"^(?P<name>[^\s{]+)(?:\{.*\})? (?P<value>\S+)$", re.MULTILINE)
 

@@ -19,6 +19,7 @@ from tests.vllm.server import VllmServer
 
 pytestmark = pytest.mark.vllm
 
+JUDGE_S = 500.0  # a slow machine under load
 REVIEW = load_policy(PACKAGED / "default.yaml").review
 FLAGS = (
     "--enable-lora",
@@ -62,7 +63,7 @@ async def connected(
 async def verdicts(client: OpenAICompatible) -> list[Verdict]:
     model = client.resolve(None)
     exchanges = [exchange_for(ASKED, Candidate(answer, model), "t") for answer in ANSWERS]
-    return [await Conscience(client).judge(REVIEW, each, model, 60) for each in exchanges]
+    return [await Conscience(client).judge(REVIEW, each, model, JUDGE_S) for each in exchanges]
 
 
 async def test_vllm_and_llama_cpp_say_the_same_of_an_answer(
@@ -122,7 +123,7 @@ async def test_what_a_review_by_the_adapter_costs(
         for number in range(5):
             exchange = exchange_for(ASKED, candidate, f"tenant-{number}")
             started = time.monotonic()
-            await Conscience(client).judge(REVIEW, exchange, model, 60)
+            await Conscience(client).judge(REVIEW, exchange, model, JUDGE_S)
             shares.append((time.monotonic() - started) / generated)
 
     record_property("review by the adapter, of a generation of 200 tokens", f"{min(shares):.1%}")

@@ -15,7 +15,7 @@ import pytest
 from inwit.policy.loader import PACKAGED
 from tests.process.processes import Inwit, entries_of, inwit, run_inwit
 from tests.vllm.server import VllmServer
-from tests.vllm.test_server import HITS, QUERIES, RUNNING, eventually
+from tests.vllm.test_server import GENERATED, HITS, QUERIES, RUNNING, eventually
 
 pytestmark = pytest.mark.vllm
 
@@ -27,6 +27,13 @@ LONG: dict[str, Any] = {
     ],
     "temperature": 0,
     "max_tokens": 200,
+}
+ENDLESS: dict[str, Any] = {
+    **LONG,
+    "model": "smollm2",
+    "max_tokens": 2000,
+    "ignore_eos": True,
+    "inwit": {"policy": "same-thread"},
 }
 SHORT: dict[str, Any] = {
     "messages": [{"role": "user", "content": "How do tides work?"}],
@@ -70,8 +77,8 @@ async def gateway(
     }
     with inwit("serve", data, settings) as running:
         line = await asyncio.to_thread(running.wait_for, '"serving"')
-        async with httpx.AsyncClient(base_url=json.loads(line)["address"], timeout=120) as client:
-            await eventually(lambda: _is(client, "ready"), within=60)
+        async with httpx.AsyncClient(base_url=json.loads(line)["address"], timeout=500) as client:
+            await eventually(lambda: _is(client, "ready"))
             yield running, client
 
 
@@ -103,14 +110,14 @@ async def test_a_reviewed_answer_end_to_end(
     assert (decided["sequence"], decided["reviewed"]) == (answer["receipt"]["sequence"], True)
 
 
-async def test_the_review_reuses_the_prefix_and_is_cheap(
+async def test_the_review_reuses_the_prefix(
     vllm_server: VllmServer,
     tmp_path: Path,
     policies: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
+    """So it is cheap: how cheap is told, and not tested, for it depends on the machine."""
     reused: dict[str, float] = {}
-    judge_ms: dict[str, float] = {}
     async with gateway(vllm_server, tmp_path, policies) as (_, client):
         for framing in FRAMINGS:
             headers = await asyncio.to_thread(
@@ -118,17 +125,16 @@ async def test_the_review_reuses_the_prefix_and_is_cheap(
             )
             answers, share = await _measure(vllm_server, client, headers, framing)
             reused[framing] = share
-            judge_ms[framing] = statistics.median(a["timings_ms"]["judge"] for a in answers)
+            judge = statistics.median(a["timings_ms"]["judge"] for a in answers)
             generate = statistics.median(a["timings_ms"]["generate"] for a in answers)
             record_property(
                 framing,
-                f"review {judge_ms[framing]:.0f} ms, {judge_ms[framing] / generate:.1%} of a "
+                f"review {judge:.0f} ms, {judge / generate:.1%} of a "
                 f"generation of {answers[0]['usage']['generation']['completion_tokens']} tokens "
                 f"({generate:.0f} ms); {share:.0%} of all prompt tokens came from the prefix cache",
             )
 
     assert reused["same_thread"] > reused["quoted"] > reused["fresh"]
-    assert judge_ms["same_thread"] < judge_ms["fresh"]
 
 
 async def _measure(
@@ -155,15 +161,21 @@ async def test_a_caller_that_hangs_up_is_cancelled_in_vllm(
     async def idle() -> bool:
         return await vllm_server.counter(RUNNING) == 0
 
-    async with gateway(vllm_server, tmp_path, policies) as (_, client):
+    most = {"INWIT_MAX_TOKENS": str(ENDLESS["max_tokens"])}
+    async with gateway(vllm_server, tmp_path, policies, most) as (_, client):
         headers = await asyncio.to_thread(key_for, tmp_path, policies, "same-thread")
-        request = asyncio.create_task(client.post("/v1/respond", json=LONG, headers=headers))
+        before = await vllm_server.counter(GENERATED)
+        asked = client.post("/v1/chat/completions", json=ENDLESS, headers=headers)
+        request = asyncio.create_task(asked)
         await eventually(running)
 
         request.cancel()
 
-        await eventually(idle, within=5)  # 200 tokens would take longer than this
+        await eventually(idle)
         await asyncio.gather(request, return_exceptions=True)
+        written = await vllm_server.counter(GENERATED) - before
+
+    assert written < ENDLESS["max_tokens"]  # all of them would take a minute
 
 
 async def test_vllm_killed_in_the_middle_and_back_again(
@@ -189,7 +201,7 @@ async def test_vllm_killed_in_the_middle_and_back_again(
         await eventually(lambda: _is(client, "degraded"))
 
         await vllm_server.restart()
-        await eventually(lambda: _is(client, "ready"), within=60)
+        await eventually(lambda: _is(client, "ready"))
         answer = await client.post("/v1/respond", json=SHORT, headers=headers)
 
     for failed in (broken, refused):

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.vllm
 
 POLICY = load_policy(PACKAGED / "internal-coding.yaml")
 ASKED = (Message("user", "How do tides work?"),)
-ANSWER_S = 120.0
+ANSWER_S = 500.0
 # Of a model that is no guard. REFUSED or UPSTREAM would say that vLLM does not take the request.
 NO_GUARD = {None, Fault.MALFORMED_ANSWER, Fault.LOW_LABEL_MASS, Fault.MALFORMED}
 

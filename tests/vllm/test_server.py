@@ -56,7 +56,7 @@ async def complete(http: aiohttp.ClientSession, **request: Any) -> Json:
     return body
 
 
-async def eventually(check: Callable[[], Awaitable[bool]], within: float = 20.0) -> None:
+async def eventually(check: Callable[[], Awaitable[bool]], within: float = 240.0) -> None:
     async with asyncio.timeout(within):
         while not await check():  # noqa: ASYNC110 - what is awaited happens in another process
             await asyncio.sleep(0.05)
