@@ -33,7 +33,7 @@ class _Run(BaseModel):
     suite: Annotated[str, Field(pattern=r"^[a-z_]{1,32}$")]
 
 
-class _Report(BaseModel):
+class Report(BaseModel):
     """What is read of an evaluation's report.json; the rest is left alone."""
 
     run: _Run
@@ -44,9 +44,9 @@ def show_catch_rate(file: Path) -> None:
     """Set the gauge from a report of `inwit evaluate run`.
 
     Raises:
-        SetupError: it cannot be read, or is no such report.
+        SetupError: as `read_report` does.
     """
-    report = _read(file)
+    report = read_report(file)
     for each in report.worst_case:
         bounds = {Bound.ESTIMATE: each.worst.value, Bound.LOW: each.worst.low}
         bounds[Bound.HIGH] = each.worst.high
@@ -55,11 +55,16 @@ def show_catch_rate(file: Path) -> None:
             telemetry.REDTEAM_CATCH_RATE.labels(*labels).set(value)
 
 
-def _read(file: Path) -> _Report:
+def read_report(file: Path) -> Report:
+    """What such a report says; nothing is shown of it.
+
+    Raises:
+        SetupError: it cannot be read, or is no such report.
+    """
     try:
         if file.stat().st_size > _MAX_BYTES:
             raise SetupError(f"INWIT_EVALUATION_REPORT: {file} is larger than 64 MiB.")
-        return _Report.model_validate_json(file.read_bytes())
+        return Report.model_validate_json(file.read_bytes())
     except OSError as error:
         raise SetupError(
             f"INWIT_EVALUATION_REPORT: {file} cannot be read ({error.strerror}). Name the "

@@ -10,13 +10,23 @@ import pytest
 from inwit.ledger.notes import new_key
 from tests.fakes_server import FakeServer
 from tests.process.processes import free_port, inwit, run_inwit
-from tests.process.test_doctor import NOWHERE, doctor
+from tests.process.test_doctor import NOWHERE, Told, doctor
 
 pytestmark = pytest.mark.process
 
 COLLECTOR = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
 CONTENT_KEY = f"k1:{base64.b64encode(bytes(32)).decode()}"
 SHARED = {"INWIT_DATABASE_URL": "postgresql://inwit:the-secret@127.0.0.1:1/inwit"}
+UNFIT = [
+    {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://inwit:the-secret@[::1"},
+    {"OTEL_EXPORTER_OTLP_TIMEOUT": "abc", "OTEL_EXPORTER_OTLP_HEADERS": "authorization=the-secret"},
+    {"OTEL_EXPORTER_OTLP_COMPRESSION": "zip"},
+    {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4096"},
+    {"OTEL_BSP_SCHEDULE_DELAY": "0"},
+    {"OTEL_METRIC_EXPORT_INTERVAL": "0"},
+    {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "abc"},
+]
+EMBEDDED = {"INWIT_EMBEDDED_MODEL": "1", "INWIT_EMBEDDED_REDIS": "1"}
 REFUSED = [
     ("content keys", {"INWIT_CONTENT_KEY": "the-secret"}),
     ("content keys", {"INWIT_CONTENT_KEY": CONTENT_KEY, "INWIT_CONTENT_KEY_FILE": "/x"}),
@@ -27,6 +37,7 @@ REFUSED = [
     ("redaction", {"INWIT_REDACT_STORED": "presidio", "INWIT_REDACT_STORED_MS": "60000"}),
     ("evaluation report", {"INWIT_EVALUATION_REPORT": "/nowhere/report.json"}),
     ("collector", COLLECTOR | {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}),
+    *(("collector", COLLECTOR | each) for each in UNFIT),
     ("collector", {"OTEL_SEMCONV_STABILITY_OPT_IN": "gen_ai_tomorrow"}),
 ]
 
@@ -122,6 +133,33 @@ async def test_a_ledger_sealed_by_keys_that_are_not_here(tmp_path: Path) -> None
     assert lost.grade("sealed content") == other.grade("sealed content") == "wrong"
     assert "not here or not the same" in lost.words("sealed content")
     assert not (tmp_path / "content.key").exists()
+
+
+@pytest.mark.parametrize("command", ["doctor --json", "keys list"])
+def test_what_running_gateways_count_is_left_alone(tmp_path: Path, command: str) -> None:
+    counted = tmp_path / "counted"
+    counted.mkdir()
+    report = Path(__file__).parents[2] / "docs/evaluation/baseline/report.json"
+    settings = NOWHERE | {
+        "PROMETHEUS_MULTIPROC_DIR": str(counted),
+        "INWIT_EVALUATION_REPORT": str(report),
+    }
+    ran = run_inwit(command, tmp_path / "data", settings)
+
+    assert "report.json can be read" in ran.stdout or command == "keys list"
+    assert not list(counted.iterdir())
+
+
+async def test_a_conscience_of_the_embedded_model_that_is_not_there(tmp_path: Path) -> None:
+    settings = EMBEDDED | {"INWIT_EMBEDDED_CONSCIENCE": "/nowhere.gguf"}
+    ran = await asyncio.to_thread(run_inwit, "doctor --json", tmp_path, settings)
+    told = Told(ran.returncode, ran.stdout)
+    served = await asyncio.to_thread(run_inwit, "serve", tmp_path / "served", settings)
+
+    assert told.code == 1
+    assert served.returncode == 2
+    assert told.grade("model") == "wrong"
+    assert "INWIT_EMBEDDED_CONSCIENCE is '/nowhere.gguf'" in told.words("model")
 
 
 @pytest.mark.parametrize("folder_mode", [0o755, 0o700])

@@ -178,15 +178,24 @@ def test_embedded_parts_are_for_one_process(tmp_path: Path, part: str) -> None:
     assert f"inwit: {part} and --workers do not go together" in ended.stderr
 
 
-def test_a_worker_that_is_set_up_wrongly_ends_them_all(tmp_path: Path) -> None:
+WRONG = [
+    {"INWIT_POLICY_DIR": "/nowhere"},
+    {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_BSP_SCHEDULE_DELAY": "0"},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_worker_that_is_set_up_wrongly_ends_them_all(
+    tmp_path: Path, wrong: dict[str, str]
+) -> None:
     settings = {
         "INWIT_MODEL_URL": "http://127.0.0.1:9/v1",
         "INWIT_REDIS_URL": "redis://127.0.0.1:9",
-        "INWIT_POLICY_DIR": str(tmp_path / "nowhere"),
     }
 
-    ended = run_inwit("serve --workers 2", tmp_path, settings)
+    ended = run_inwit("serve --workers 2", tmp_path, settings | wrong)
 
     assert ended.returncode == 2
     assert "inwit: " in ended.stderr
+    assert "Traceback" not in ended.stderr
     assert "worker_died" not in ended.stderr

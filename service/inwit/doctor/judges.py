@@ -6,7 +6,7 @@ import importlib.util
 from inwit.bootstrap import check_classifiers, known_calibrations
 from inwit.clients.classifiers.configured import configured_panel
 from inwit.clients.classifiers.panel import Panel
-from inwit.clients.embedded.model import packaged_model
+from inwit.clients.embedded.model import adapter_file, packaged_model
 from inwit.clients.openai_compatible import Capabilities
 from inwit.clients.served import served_client
 from inwit.config import Settings
@@ -78,6 +78,12 @@ def _embedded_model(settings: Settings) -> list[Finding]:
     if not file.is_file():
         remedy = "Mend INWIT_EMBEDDED_MODEL_FILE."
         return [wrong(name, f"{file} is not a file.", remedy)]
+    try:
+        adapter_file(
+            settings.embedded_conscience, packaged_model=settings.embedded_model_file is None
+        )
+    except SetupError as error:
+        return [wrong(name, str(error), "Mend INWIT_EMBEDDED_CONSCIENCE.")]
     if importlib.util.find_spec("xllamacpp") is None:
         return [wrong(name, "The wheel xllamacpp is not installed.", "Run `make up`.")]
     words = f"Embedded: {file.name} starts with the gateway. It is for trying Inwit out."

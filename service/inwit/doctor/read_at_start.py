@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 
 from inwit.anchors.places import Anchor, anchor_of
-from inwit.catch_rate import show_catch_rate
+from inwit.catch_rate import read_report
 from inwit.checkpointing import held_keys
 from inwit.clients.presidio import open_presidio
 from inwit.config import Settings
@@ -99,7 +99,7 @@ async def evaluation_report(settings: Settings) -> list[Finding]:
     if file is None:
         return [ok(name, "None is named (INWIT_EVALUATION_REPORT).")]
     try:
-        await asyncio.to_thread(show_catch_rate, file)
+        await asyncio.to_thread(read_report, file)
     except SetupError as error:
         return [wrong(name, str(error), "Mend INWIT_EVALUATION_REPORT, or unset it.")]
     return [ok(name, f"{file} can be read.")]

@@ -43,7 +43,7 @@ async def embedded_model(
     path = packaged_model() if file is None else file
     if not path.is_file():
         raise SetupError(f"INWIT_EMBEDDED_MODEL_FILE names {path}, which is not a file.")
-    adapter = _adapter(conscience, packaged_model=file is None)
+    adapter = adapter_file(conscience, packaged_model=file is None)
     if importlib.util.find_spec("xllamacpp") is None:
         raise _missing("xllamacpp")
     name = path.stem.lower()
@@ -70,7 +70,7 @@ async def _address(process: asyncio.subprocess.Process, log: Path) -> str:
     return line.decode().strip()
 
 
-def _adapter(conscience: str, *, packaged_model: bool) -> Path | None:
+def adapter_file(conscience: str, *, packaged_model: bool) -> Path | None:
     """The file of the adapter that a setting names.
 
     Raises:
