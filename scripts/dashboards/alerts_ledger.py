@@ -31,15 +31,16 @@ LEDGER = (
         dashboard="stores",
     ),
     Alert(
-        # Longer than the window: one bad minute, whatever came of it, is over by then.
+        # As long a window as the longest INWIT_CHECKPOINT_MS (10 minutes) needs for some looks, and
+        # longer than it: one bad minute, whatever came of it, is over by then.
         name="InwitCheckpointsFailing",
         severity="ticket",
         expr=f"max {_BY} (increase(inwit_ledger_checkpoint_failures_total{{"
-        f'cause="failed"}}[10m])) > LIMIT',
+        f'cause="failed"}}[1h])) > LIMIT',
         limits={"LIMIT": 4},
-        pending="15m",
+        pending="65m",
         summary="A gateway goes on failing to look after the ledger's checkpoints.",
-        description="{{ $value | humanize }} looks in 10 minutes failed on one gateway. Others may "
+        description="{{ $value | humanize }} looks in an hour failed on one gateway. Others may "
         "sign in its place; where none does, nothing proves what comes.",
         dashboard="stores",
     ),
@@ -55,15 +56,15 @@ LEDGER = (
         dashboard="stores",
     ),
     Alert(
+        # In a row, and not in a window: INWIT_ANCHOR_MS may be a tenth of a second, or a day.
         name="InwitAnchorFailing",
         severity="ticket",
-        expr="max by (namespace, job, anchor) (increase("
-        'inwit_ledger_anchor_failures_total{cause="failed"}[30m])) > LIMIT',
-        limits={"LIMIT": 8},
-        pending="35m",
+        expr="max by (namespace, job, anchor) (inwit_ledger_anchor_failures_in_a_row) > LIMIT",
+        limits={"LIMIT": 2},
+        pending="1h",
         summary="A gateway goes on failing to reach an anchor ({{ $labels.anchor }}).",
-        description="{{ $value | humanize }} checkpoints in 30 minutes were not taken from one "
-        "gateway. Others may send theirs; where none does, InwitAnchorStale follows.",
+        description="The last {{ $value | humanize }} checkpoints that one gateway sent were not "
+        "taken. Others may send theirs; where none does, InwitAnchorStale follows.",
         dashboard="stores",
     ),
 )

@@ -156,7 +156,6 @@ _PROOFS = Row(
             "there.",
             [("max by (anchor) (inwit_ledger_anchor_age_seconds)", "{{anchor}}")],
             "s",
-            width=12,
             limit=3600,
         ),
         lines(
@@ -169,7 +168,14 @@ _PROOFS = Row(
                 )
             ],
             "cps",
-            width=12,
+        ),
+        lines(
+            "Not taken in a row",
+            "From the gateway that is worst, by kind of anchor; 0 as soon as one is taken. The "
+            "line is where the alert fires.",
+            [("max by (anchor) (inwit_ledger_anchor_failures_in_a_row)", "{{anchor}}")],
+            "short",
+            limit=2,
         ),
     ],
 )

@@ -65,8 +65,7 @@ FIRST_RELEASE = Histogram(
 )
 UNREVIEWED_RELEASES = Counter(
     "inwit_unreviewed_releases_total",
-    "Responses, and checked candidates, released by policy although a judge that was needed did "
-    "not review all of them.",
+    "Responses and checked candidates that a policy let out without a whole review of them.",
     ["policy", "version"],
 )
 VERDICTS = Counter(
@@ -99,8 +98,7 @@ CALIBRATED = Gauge(
 )
 TOKENS = Counter(
     "inwit_tokens_total",
-    "Tokens of decided responses: read (`prompt`) and written (`completion`), for writing them "
-    "and for reviewing them.",
+    "Tokens to write and to review decided responses: read (`prompt`), written (`completion`).",
     ["policy", "purpose", "kind"],
 )
 TRIGGERS = Counter(
@@ -212,8 +210,7 @@ CHECKPOINT_FAILURES = Counter(
 )
 ANCHOR_AGE = Gauge(
     "inwit_ledger_anchor_age_seconds",
-    "Age of what the anchor of this kind that is furthest behind holds; 0 where all hold the "
-    "newest checkpoint.",
+    "Age of what the anchor of this kind furthest behind holds; 0: all hold the newest checkpoint.",
     ["anchor"],
     multiprocess_mode="livemostrecent",
 )
@@ -222,13 +219,18 @@ ANCHOR_FAILURES = Counter(
     "Checkpoints that an anchor did not take; `changed` ones contradict what it holds.",
     ["anchor", "cause"],
 )
+ANCHOR_FAILING = Gauge(
+    "inwit_ledger_anchor_failures_in_a_row",
+    "Sends that failed since this gateway last reached the anchor of this kind that is worst.",
+    ["anchor"],
+    multiprocess_mode="livemax",
+)
 RATE_LIMITED = Counter(
     "inwit_rate_limited_total", "Requests refused with 429, by the limit that said so.", ["limit"]
 )
 RATE_LIMIT_SWITCHES = Counter(
     "inwit_rate_limit_switches_total",
-    "Times that counting for the rate limits went over: to `local` when Redis was lost, to "
-    "`shared` when it was back.",
+    "Times that the rate limits went over to counting `local` (Redis was lost) or `shared` again.",
     ["to"],
 )
 IN_FLIGHT = Gauge("inwit_in_flight", "Requests being worked on.", multiprocess_mode="livesum")
@@ -332,9 +334,8 @@ DELIVERY_OLDEST = Gauge(
 )
 MISS_RATE = Gauge(
     "inwit_miss_rate",
-    "Share of the harmful responses of the last 30 days that were let out, with its 95 % interval, "
-    "by who says what is harmful (docs/decisions/0024); missing where it is not known. The same in "
-    "every gateway.",
+    "Share of the harmful responses of 30 days that were let out, with its 95 % interval, by who "
+    "says what is harmful (docs/decisions/0024). Missing where unknown; the same in every gateway.",
     ["policy", "source", "bound"],
     multiprocess_mode="livemostrecent",
 )

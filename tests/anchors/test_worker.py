@@ -105,6 +105,37 @@ async def test_each_anchor_gets_what_is_new_to_it(database: Database) -> None:
     assert await noted(database) == {"near": 9, "far": 9}
 
 
+def in_a_row(kind: AnchorKind) -> float | None:
+    name = "inwit_ledger_anchor_failures_in_a_row"
+    return REGISTRY.get_sample_value(name, {"anchor": kind.value})
+
+
+async def test_failures_in_a_row_are_those_since_it_was_reached(database: Database) -> None:
+    """Of the worst anchor of a kind. Where another gateway had it taken, nothing is known anew."""
+    near, far = FakeAnchor(AnchorKind.GIT), FakeAnchor(AnchorKind.GIT, fails=AnchorFailed("away"))
+    newest = [await sign(database, 7)]
+    anchors = {"near": near, "far": far}
+    anchoring = Anchoring(database, anchors, lambda: newest[-1], 60)
+
+    async def look() -> float | None:
+        await anchoring.work()
+        return in_a_row(AnchorKind.GIT)
+
+    assert [await look() for _ in range(3)] == [1, 2, 3]
+    others = {"far": FakeAnchor(AnchorKind.GIT)}
+    await Anchoring(database, others, lambda: newest[-1], 60).work()
+    assert await look() == 3
+    newest.append(await sign(database, 9))
+    assert await look() == 4
+    far.fails = None
+    assert await look() == 0
+    newest.append(await sign(database, 11))
+    far.fails = AnchorFailed("away again")
+    assert await look() == 1
+    far.fails = AnchorRefused("it is there, and has another one")
+    assert await look() == 0
+
+
 @pytest.mark.parametrize("refused", [True, False])
 async def test_a_refusal_is_counted_apart_from_a_failure(database: Database, refused: bool) -> None:
     error = AnchorRefused("other") if refused else AnchorFailed("away")

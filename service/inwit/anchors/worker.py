@@ -59,6 +59,7 @@ class Anchoring:
         self._every_s = every_s
         self._known = _Known()
         self._started = datetime.now(UTC)
+        self._in_a_row = dict.fromkeys(anchors, 0)
         for anchor in anchors.values():
             for cause in Cause:
                 telemetry.ANCHOR_FAILURES.labels(anchor.kind.value, cause.value)
@@ -104,12 +105,15 @@ class Anchoring:
             async with asyncio.timeout(_LONGEST_S):
                 await self._anchors[name].put(signed)
         except AnchorRefused as error:
+            self._in_a_row[name] = 0
             if not await self._overtaken(name, signed, error):
                 self._count(name, error, Cause.CHANGED)
             return
         except Exception as error:  # noqa: BLE001  # whatever it is, it is this anchor's alone
+            self._in_a_row[name] += 1
             self._count(name, error, Cause.FAILED)
             return
+        self._in_a_row[name] = 0
         at = datetime.now(UTC)
         await self._database.write(lambda connection: _note(connection, name, signed.size, at))
         self._known = replace(self._known, took={**self._known.took, name: (signed.size, at)})
@@ -139,12 +143,15 @@ class Anchoring:
         write("anchor_refused" if changed else "anchor_failed", anchor=name, why=why)
 
     def _measure(self, size: int) -> None:
-        """The age of each kind: that of the anchor which is furthest behind."""
-        ages: dict[AnchorKind, float] = {}
+        """Of each kind, the anchor which is furthest behind, and the one that failed most often."""
+        kinds: dict[AnchorKind, list[str]] = {}
         for name, anchor in self._anchors.items():
-            ages[anchor.kind] = max(ages.get(anchor.kind, 0.0), self._age_s(name, size))
-        for kind, age_s in ages.items():
+            kinds.setdefault(anchor.kind, []).append(name)
+        for kind, names in kinds.items():
+            age_s = max(self._age_s(name, size) for name in names)
             telemetry.ANCHOR_AGE.labels(kind.value).set(age_s)
+            in_a_row = max(self._in_a_row[name] for name in names)
+            telemetry.ANCHOR_FAILING.labels(kind.value).set(in_a_row)
 
     def _age_s(self, name: str, size: int) -> float:
         took, since = self._known.took.get(name, (0, self._known.since or self._started))
