@@ -44,7 +44,7 @@ async def read_database(settings: Settings) -> AsyncGenerator[Database]:
         SetupError: it cannot be reached, or has another schema than this version reads.
     """
     vault = configured_vault(settings)
-    database = Database(ledger_url(settings), vault=vault, needs_keys=False, reads_only=True)
+    database = Database(ledger_url(settings), vault=vault, reads_only=True)
     async with _opened(database, migrate=False):
         yield database
 
@@ -56,7 +56,7 @@ async def database_as_it_is(settings: Settings) -> AsyncGenerator[Database]:
     Raises:
         SetupError: it cannot be reached, or has another schema than this version writes.
     """
-    database = Database(ledger_url(settings), needs_keys=False)
+    database = Database(ledger_url(settings))
     async with _opened(database, migrate=False):
         yield database
 

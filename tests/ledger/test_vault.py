@@ -127,8 +127,13 @@ async def test_another_master_key_is_refused_at_the_start(tmp_path: Path) -> Non
     async with sealed_database(tmp_path) as first:
         await append_for(first, "ann", "resp_1")
 
+    bare = Database(sqlite_url(tmp_path), needs_keys=True)
+    with pytest.raises(SetupError, match=r"'k1'.*Set INWIT_CONTENT_KEY_FILE or INWIT_CONTENT_KEY"):
+        await bare.open()
     for lines in (new_line(), "other:" + new_line().partition(":")[2]):
-        other = Database(sqlite_url(tmp_path), vault=Vault(KeyLines(lines, "the test")))
+        other = Database(
+            sqlite_url(tmp_path), vault=Vault(KeyLines(lines, "the test")), needs_keys=True
+        )
         with pytest.raises(SetupError, match="sealed by the master key 'k1'"):
             await other.open()
 

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from inwit.ledger.content_keys import KeyLines
+from inwit.ledger.database import Database
 from inwit.ledger.notes import new_key
+from inwit.ledger.vault import Vault
 from tests.fakes_server import FakeServer
+from tests.ledger.test_postgres import postgres as postgres
 from tests.process.processes import free_port, inwit, run_inwit
 from tests.process.test_doctor import NOWHERE, Told, doctor
 
@@ -133,6 +137,53 @@ async def test_a_ledger_sealed_by_keys_that_are_not_here(tmp_path: Path) -> None
     assert lost.grade("sealed content") == other.grade("sealed content") == "wrong"
     assert "not here or not the same" in lost.words("sealed content")
     assert not (tmp_path / "content.key").exists()
+
+
+async def test_a_sealed_ledger_without_any_keys(tmp_path: Path, postgres: tuple[str, Path]) -> None:
+    """As where gateways share it, and one has lost a variable of its environment."""
+    shared = {"INWIT_DATABASE_URL": postgres[0]}
+    keyed = shared | {"INWIT_CONTENT_KEY": CONTENT_KEY}
+    database = Database(postgres[0], vault=Vault(KeyLines(CONTENT_KEY, "the test")))
+    await database.open()
+    await database.close()
+
+    told = await doctor(tmp_path, **shared)
+    well = await doctor(tmp_path, **keyed)
+    served = await asyncio.to_thread(run_inwit, "serve", tmp_path / "served", NOWHERE | shared)
+
+    assert "sealed content" not in well.output
+    assert told.grade("sealed content") == "wrong"
+    assert served.returncode == 2
+    for words in (told.words("sealed content"), served.stderr):
+        assert "master key 'k1'" in words
+        assert "Set INWIT_CONTENT_KEY_FILE or INWIT_CONTENT_KEY" in words
+    for command in ("ledger migrate", "ledger holds", "keys list", "evaluate misses"):
+        ran = await asyncio.to_thread(run_inwit, command, tmp_path / "bare", shared)
+        assert ran.returncode == 0, ran.stderr
+
+
+async def test_a_ledger_signed_by_a_key_that_is_gone(tmp_path: Path) -> None:
+    async with FakeServer().running() as server:
+        settings = {
+            "INWIT_MODEL_URL": server.base_url,
+            "INWIT_PORT": str(free_port()),
+            "INWIT_EMBEDDED_REDIS": "1",
+        }
+        with inwit("serve", tmp_path, settings) as gateway:
+            await asyncio.to_thread(gateway.wait_for, '"serving"')
+        sound = await doctor(tmp_path)
+        (tmp_path / "ledger.key").unlink()
+        lost = await doctor(tmp_path)
+        other = await doctor(tmp_path, INWIT_LEDGER_KEY=new_key("log.example").line())
+        served = await asyncio.to_thread(run_inwit, "serve", tmp_path, settings)
+
+    assert "signed checkpoints" not in sound.output
+    assert lost.grade("signed checkpoints") == other.grade("signed checkpoints") == "wrong"
+    assert lost.code == other.code == 1
+    assert "begin a new log" in lost.words("signed checkpoints")
+    assert served.returncode == 2
+    assert "The key that signed the ledger's checkpoints is not in" in served.stderr
+    assert not (tmp_path / "ledger.key").exists()
 
 
 @pytest.mark.parametrize("command", ["doctor --json", "keys list"])

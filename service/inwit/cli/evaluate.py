@@ -198,7 +198,7 @@ def misses(
 
 
 async def _misses(days: int) -> MissReport:
-    async with open_database(load_settings()) as database:
+    async with open_database(load_settings(), keys=False) as database:
         return await read_misses(database, datetime.now(UTC) - timedelta(days=days))
 
 

@@ -56,7 +56,10 @@ async def _compare(*, apply: bool) -> list[Drift]:
             "equal to the ledger by itself."
         )
     url = settings.redis_url.get_secret_value()
-    async with open_database(settings) as database, redis_client(url, retries=False) as redis:
+    async with (
+        open_database(settings, keys=False) as database,
+        redis_client(url, retries=False) as redis,
+    ):
         ledger = LedgerStore(database)
         async with ledger.running():
             index = Index(database, ledger, Queue(redis))

@@ -28,7 +28,7 @@ async def content_keys(settings: Settings) -> list[Finding]:
         remedy = "Mend INWIT_CONTENT_KEY or INWIT_CONTENT_KEY_FILE (docs/forgetting.md)."
         return [wrong(name, str(error), remedy)]
     if vault is None:
-        words = "None is set: content stands in the ledger in the clear."
+        words = "None is set: where nothing is sealed, content stands in the ledger in the clear."
         remedy = "Set INWIT_CONTENT_KEY or INWIT_CONTENT_KEY_FILE (docs/forgetting.md)."
         return [warning(name, words, remedy)]
     given = settings.content_key or settings.content_key_file
@@ -48,7 +48,7 @@ async def signing_keys(settings: Settings) -> list[Finding]:
     if keys:
         return [ok(name, f"{keys[-1].name} signs checkpoints of the ledger.")]
     if settings.database_url is None:
-        return [ok(name, "There is none yet; the first start makes it.")]
+        return [ok(name, "There is none yet; it is made where nothing is signed.")]
     words = "None is set: no checkpoint of the ledger is signed, and nobody can prove it changed."
     remedy = (
         "Set INWIT_LEDGER_KEY or INWIT_LEDGER_KEY_FILE, the same for all gateways (docs/ledger.md)."

@@ -1,5 +1,6 @@
 """The data folder, the ledger's database and Redis."""
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -10,16 +11,19 @@ import sqlalchemy as sa
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import AuthenticationError, RedisClusterException, RedisError
 
+from inwit.checkpointing import held_keys
 from inwit.clients.embedded.redis import valkey_binary
 from inwit.clients.redis import redis_client
 from inwit.config import Settings
 from inwit.doctor.finding import Finding, ok, warning, wrong
 from inwit.errors import LedgerError, QueueDown, SetupError
 from inwit.escalation.durability import UNKNOWN, look, too_old
-from inwit.ledger import schema
-from inwit.ledger.content_keys import KeyMissing
+from inwit.ledger import proofs, schema
+from inwit.ledger.content_keys import KeyMissing, NoKeys
 from inwit.ledger.database import Database, reason_of, sqlite_file
-from inwit.ledger.vault import Shut
+from inwit.ledger.notes import NoteError
+from inwit.ledger.sequencer import last_signer
+from inwit.ledger.vault import Shut, Vault
 from inwit.ledger.vault_settings import configured_vault
 from inwit.ledger.verify_database import verify_tail
 from inwit.ledger_setup import ledger_url, prepare_data_dir
@@ -28,6 +32,10 @@ _ENTRIES = 200  # of the ledger's end
 _TIMEOUT_S = 3
 _OLDEST_POSTGRESQL = 13
 _DRIFT_S = 1.0
+_LOST_KEY = (
+    "Bring back the key that signed, or the newest file of keys that gateways share. If it is lost "
+    "for ever, begin a new log (docs/ledger.md)."
+)
 
 
 async def data_folder(settings: Settings) -> list[Finding]:
@@ -90,21 +98,42 @@ async def _ledger(settings: Settings, database: Database) -> list[Finding]:
         findings.append(_chain(verified.entries, [each.problem for each in verified.breaks]))
     if found.current or found.usable:
         findings += await _sealed(settings, database)
+        findings += await _signed(settings, database)
     return findings
 
 
 async def _sealed(settings: Settings, database: Database) -> list[Finding]:
-    """That its content is sealed by other keys than are set: then a gateway does not start."""
+    """That its content is sealed by other keys than are set, or none: no gateway starts then."""
     with suppress(SetupError):  # told by `content keys`
-        vault = configured_vault(settings)
-        if vault is None:
-            return []
+        vault = configured_vault(settings) or Vault(NoKeys())
         try:
             await database.read(vault.check)
         except Shut:  # nothing is sealed here yet
             return []
         except KeyMissing as error:
             return [wrong("sealed content", str(error), "Bring back the keys that sealed it.")]
+    return []
+
+
+async def _signed(settings: Settings, database: Database) -> list[Finding]:
+    """That its newest checkpoint is signed by a key that is not here: this gateway signs none."""
+    name = "signed checkpoints"
+    with suppress(SetupError):  # told by `signing keys`
+        keys = await asyncio.to_thread(held_keys, settings)
+        newest = await database.read(proofs.newest)
+        if newest is None:
+            return []
+        try:
+            signer, key_id = last_signer(newest)
+        except NoteError:
+            remedy = "Run `inwit ledger verify`, and find out who wrote to the database."
+            return [wrong(name, "The newest one is no signed note.", remedy)]
+        if key_id not in {key.id for key in keys}:
+            words = (
+                f"The newest one is signed by {signer}+{key_id}, which is not among the keys here: "
+                "this gateway signs nothing."
+            )
+            return [wrong(name, words, _LOST_KEY)]
     return []
 
 

@@ -54,9 +54,9 @@ class Database:
     """One engine, one writing thread and a few reading ones. Open it with `open`, then `close`.
 
     Nothing waits longer for the database than `timeout_s` seconds. Content is sealed where there
-    is a `vault`, which every connection has with it. Where its keys are not those of this database
-    it is not opened; without `needs_keys` it is, and all but content can be read. With `reads_only`
-    the database itself refuses every write; open it without migrating.
+    is a `vault`, which every connection has with it. Without the keys that sealed it, all but
+    content can be read, and none is written; with `needs_keys` it is not opened then. With
+    `reads_only` the database itself refuses every write; open it without migrating.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Database:
         *,
         timeout_s: int = _TIMEOUT_S,
         vault: Vault | None = None,
-        needs_keys: bool = True,
+        needs_keys: bool = False,
         reads_only: bool = False,
     ) -> None:
         self.vault = vault
@@ -91,7 +91,8 @@ class Database:
 
         Raises:
             SetupError: the database cannot be reached or migrated; it has a newer schema that this
-                version cannot work on; it has an older one, and `migrate` is off.
+                version cannot work on; it has an older one, and `migrate` is off; or it needs the
+                keys that sealed it.
         """
         try:
             if migrate:
@@ -127,7 +128,7 @@ class Database:
                 await self.write(vault.prepare)
                 await self.read(vault.check)
         except KeyMissing:
-            if self.vault is not None and self._needs_keys:
+            if self._needs_keys:
                 raise
             for engine in (self._engine, self._writing):
                 engine.update_execution_options(**{OPTION: vault})

@@ -192,15 +192,25 @@ def _fit(keys: Sequence[SigningKey], newest: Signed | None) -> Sequence[SigningK
     """
     if newest is None or not keys:
         return keys
-    signed = [key_id for _, key_id in signers(newest.note)]
+    signed = _signers(newest)
     ids = [key.id for key in keys]
-    if signed[-1] not in ids:
+    _, last = last_signer(newest)
+    if last not in ids:
         log.warning("ledger_key_behind", newest=newest.size)
         return ()
-    place = ids.index(signed[-1])
+    place = ids.index(last)
     if not VerifyingKey.read(keys[place].vkey).signed(newest.note):
         raise Forked("The newest checkpoint does not carry the signature that it names.")
     return [key for at, key in enumerate(keys) if at > place or key.id in signed]
+
+
+def last_signer(newest: Signed) -> tuple[str, str]:
+    """Name and id of the newest key that signed it: who does not hold that one signs nothing more.
+
+    Raises:
+        NoteError: it is no note.
+    """
+    return signers(newest.note)[-1]
 
 
 def _signers(newest: Signed) -> set[str]:
