@@ -39,7 +39,7 @@ async def listening(reloader: PolicyReloader, url: str, every_s: float) -> Async
 
 
 async def until(found: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await found():  # noqa: ASYNC110  # another process, seen only by asking
             await asyncio.sleep(0.01)
 
@@ -115,7 +115,7 @@ async def test_a_channel_that_went_dead_without_a_word_is_joined_anew(
             await until(lambda: told(redis))
             network.silent.set()
             write_policies(folder, support="2")
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await network.connected_again.wait()
             await until_version(reloader, "2")
 

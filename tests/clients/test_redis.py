@@ -30,11 +30,11 @@ def valkey(folder: Path, *options: str) -> Generator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
 
 async def wait_for(client: Redis | RedisCluster) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await answers(client):  # noqa: ASYNC110  # another process, seen only by asking
             await asyncio.sleep(0.05)
 

@@ -44,7 +44,7 @@ def as_owner(*command: str | Path) -> None:
     """PostgreSQL refuses to run as root; there it runs as the user that its package made."""
     root = os.geteuid() == 0
     owner = pwd.getpwnam("postgres").pw_uid if root else None
-    subprocess.run(command, check=True, capture_output=True, user=owner, cwd="/", timeout=60)
+    subprocess.run(command, check=True, capture_output=True, user=owner, cwd="/", timeout=300)
 
 
 @pytest.fixture(scope="module")
