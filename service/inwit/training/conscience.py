@@ -18,6 +18,7 @@ from transformers import (
     EvalPrediction,
     PreTrainedTokenizerBase,
     Trainer,
+    TrainerState,
     TrainingArguments,
     set_seed,
 )
@@ -25,7 +26,7 @@ from transformers import (
 from inwit.errors import SetupError
 from inwit.training.answers import AnswerTokens, pad_id, prompt_ids
 from inwit.training.examples import Example
-from inwit.training.resuming import CHECKPOINTS
+from inwit.training.resuming import CHECKPOINTS, STATE, last_checkpoint
 
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 _LONGEST = 512  # tokens
@@ -186,7 +187,8 @@ def train(
 ) -> Trained:
     """Train, and keep the best adapter in `out`/adapter.
 
-    Checkpoints are beside it; with `resume` the last one is gone on from.
+    Checkpoints are beside it; with `resume` the last one is gone on from, unless the training had
+    stopped there.
 
     Raises:
         SetupError: the plan leaves nothing to teach.
@@ -212,14 +214,31 @@ def train(
         compute_metrics=measure,
         callbacks=[EarlyStoppingCallback(plan.patience)],
     )
-    going_on = resume and any((out / CHECKPOINTS).glob("checkpoint-*"))
-    trainer.train(resume_from_checkpoint=going_on)
+    last = last_checkpoint(out) if resume else None
+    if last is None or not _stopped_at(last, trainer):
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
     found = trainer.evaluate()
     adapter = cast("PeftModel", trainer.model).half()  # what both servers load, half the size
     adapter.save_pretrained(str(out / "adapter"))
     names = {*sources, "auroc"}
     auroc = {name: found[f"eval_{name}"] for name in sorted(names) if f"eval_{name}" in found}
     return Trained(auroc, found["eval_loss"], trainer.state.global_step)
+
+
+def _stopped_at(last: Path, trainer: Trainer) -> bool:
+    """Whether a training had stopped at its last checkpoint; if so, its best weights are loaded.
+
+    Begun again, a `Trainer` forgets that it had stopped, and trains on.
+    """
+    state = TrainerState.load_from_json(str(last / STATE))
+    callbacks = cast("dict[str, Any]", state.stateful_callbacks)
+    if not callbacks["TrainerControl"]["args"]["should_training_stop"]:
+        return False
+    trainer.state = state
+    best = last.with_name(f"checkpoint-{state.best_global_step}")
+    model = cast("PeftModel", trainer.model)
+    model.load_adapter(str(best if best.is_dir() else last), model.active_adapters[0])
+    return True
 
 
 def _arguments(plan: Plan, out: Path, steps: int) -> TrainingArguments:

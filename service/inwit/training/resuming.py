@@ -14,6 +14,7 @@ from inwit.errors import SetupError
 from inwit.training.facts import SeedTrained
 
 CHECKPOINTS = "checkpoints"
+STATE = "trainer_state.json"  # the last file that a `Trainer` writes to a checkpoint
 _FILE = "run.json"
 
 
@@ -49,6 +50,12 @@ def begin(folder: Path, digest: str, *, resume: bool) -> SeedTrained | None:
 def end(folder: Path, digest: str, trained: SeedTrained) -> None:
     """Record that it has ended."""
     _write(folder, _Run(digest=digest, trained=trained))
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The last one that was written to its end, if there is any."""
+    found = (file.parent for file in (folder / CHECKPOINTS).glob(f"checkpoint-*/{STATE}"))
+    return max(found, key=lambda each: int(each.name.rpartition("-")[2]), default=None)
 
 
 def _same(folder: Path, digest: str) -> _Run:

@@ -229,6 +229,39 @@ def test_a_training_that_made_no_progress_still_knows_so_when_it_goes_on(
     )
 
 
+def test_a_training_that_had_stopped_early_does_not_train_on(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after its last step, before anything of it was kept, it keeps the best it had."""
+    from inwit.training import conscience
+
+    plan = replace(SMALL, learning_rate=0.3, checks=12, patience=2)
+    turned = [replace(each, unsafe=not each.unsafe) for each in EXAMPLES[:8]]
+    whole = train(tiny, EXAMPLES * 3, turned, plan, tmp_path / "whole")
+    assert whole.steps < len(EXAMPLES) * 6 // plan.batch
+    to_its_end = conscience.VerdictTrainer.train
+
+    def killed(*args: Any, **kwargs: Any) -> None:
+        to_its_end(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(conscience.VerdictTrainer, "train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny, EXAMPLES * 3, turned, plan, tmp_path / "part")
+    monkeypatch.undo()
+
+    resumed = train(tiny, EXAMPLES * 3, turned, plan, tmp_path / "part", resume=True)
+
+    assert resumed.steps == whole.steps
+    assert resumed.loss == pytest.approx(whole.loss, rel=1e-3)
+    first, second = (
+        load_file(tmp_path / name / "adapter" / "adapter_model.safetensors")
+        for name in ("whole", "part")
+    )
+    for name, values in first.items():
+        assert second[name] == pytest.approx(values, abs=1e-3), name
+
+
 def test_samples_are_measured_in_their_order(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
