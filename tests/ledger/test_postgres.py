@@ -165,16 +165,17 @@ async def test_connections_that_were_cut_meanwhile_go_unnoticed(
 async def test_a_lock_that_is_held_elsewhere_ends_in_an_error_and_leaves_nothing(
     postgres: tuple[str, Path], databases: list[Database]
 ) -> None:
-    impatient = Database(postgres[0], timeout_s=2)
+    impatient = Database(postgres[0], timeout_s=8)
     await impatient.open()
     release, held = threading.Event(), threading.Event()
 
-    def hold(_connection: sa.Connection) -> None:
+    def hold(connection: sa.Connection) -> None:
         held.set()
-        release.wait(20)
+        while not release.is_set():  # one that stood still would be thrown out
+            connection.execute(sa.text("SELECT pg_sleep(0.1)"))
 
     holding = asyncio.create_task(databases[0].write(hold))
-    await asyncio.to_thread(held.wait, 10)
+    await asyncio.to_thread(held.wait, 60)
     store = LedgerStore(impatient)
     async with store.running():
         failed = await asyncio.gather(
@@ -221,18 +222,18 @@ async def test_a_gateway_that_stands_still_in_a_commit_is_thrown_out(
     stop: Callable[[sa.Connection], None],
 ) -> None:
     """A paused machine, or a network that is gone: the others do not wait for it for ever."""
-    still, other = (Database(postgres[0], timeout_s=3) for _ in range(2))
+    still, other = (Database(postgres[0], timeout_s=8) for _ in range(2))
     await asyncio.gather(still.open(), other.open())
     release, held = threading.Event(), threading.Event()
 
     def hold(connection: sa.Connection) -> None:
         stop(connection)
         held.set()
-        release.wait(60)
+        release.wait(120)
         connection.execute(sa.text("SELECT 1"))
 
     holding = asyncio.create_task(still.write(hold))
-    await asyncio.to_thread(held.wait, 10)
+    await asyncio.to_thread(held.wait, 60)
     for _ in range(10):
         with suppress(LedgerError):
             await append(other, 1)
