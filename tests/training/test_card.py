@@ -1,6 +1,7 @@
 """The training card: copied from facts and reports, and what got worse stands out."""
 
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,16 @@ def test_data_and_seeds_stand_there(tmp_path: Path) -> None:
     assert "Not there, and so not learnt: diasafety." in text
     assert "| 1 (kept) | 0.91 | 0.84 | 64 | 11 |" in text
     assert "before and after" not in text
+
+
+def test_a_seed_that_diverged_has_no_figures(tmp_path: Path) -> None:
+    one, two = facts().seeds
+    diverged = one.model_copy(update={"auroc": dict.fromkeys(one.auroc, nan), "loss": nan})
+    given = facts().model_copy(update={"seeds": [diverged, two]})
+
+    text = write_card(tmp_path, given, Reports(None, None)).read_text()
+
+    assert "| 0 | - | - | 64 | 10 |" in text
 
 
 def test_figures_are_the_reports_own(tmp_path: Path) -> None:

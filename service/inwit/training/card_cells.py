@@ -1,6 +1,7 @@
 """What training cards write figures and tables with: Markdown."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import isnan
 
 from inwit.evaluation.results import Correction, Figure, Shift
 
@@ -20,7 +21,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 def share(value: float | None) -> str:
     """A share without an interval."""
-    return NONE if value is None else f"{value:.2f}"
+    return NONE if value is None or isnan(value) else f"{value:.2f}"
 
 
 def figure(found: Figure | None) -> str:

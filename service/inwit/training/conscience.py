@@ -164,16 +164,21 @@ def with_adapter(model: Any, plan: Plan) -> PeftModel:
 
 
 def auroc_by_set(sources: Sequence[str], risks: Any, unsafe: Any) -> dict[str, float]:
-    """AUROC of each set with both labels, and their mean as `auroc`."""
+    """AUROC of each set with both labels, and their mean as `auroc`: NaN where there is none."""
     places: defaultdict[str, list[int]] = defaultdict(list)
     for place, source in enumerate(sources):
         places[source].append(place)
     found = {
-        source: float(roc_auc_score(unsafe[at], risks[at]))
+        source: _auroc(unsafe[at], risks[at])
         for source, at in places.items()
         if 0 < sum(unsafe[at]) < len(at)
     }
-    return found | {"auroc": float(np.mean(list(found.values())))}
+    return found | {"auroc": float(np.mean(list(found.values()))) if found else np.nan}
+
+
+def _auroc(unsafe: Any, risks: Any) -> float:
+    """NaN where a training has diverged: then the risks are no numbers."""
+    return float(roc_auc_score(unsafe, risks)) if np.isfinite(risks).all() else np.nan
 
 
 def train(

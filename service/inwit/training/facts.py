@@ -5,16 +5,25 @@ import platform
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
+from math import nan
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from inwit import __version__
 from inwit.errors import SetupError
 from inwit.training.conduct import Conduct
 
 FILE = "training.json"
+
+
+def _measured(value: object) -> object:
+    return nan if value is None else value
+
+
+# JSON has no NaN: what could not be measured is null there, and is read back as NaN.
+Measured = Annotated[float, BeforeValidator(_measured)]
 
 
 class _Part(BaseModel):
@@ -37,12 +46,13 @@ class SetTaught(_Part):
 class SeedTrained(_Part):
     """One seed: AUROC by set on the validation samples, the steps done, the seconds taken.
 
-    Where it was stopped and gone on with, the seconds are those of the last go.
+    Where it was stopped and gone on with, the seconds are those of the last go. The loss of one
+    that diverged is NaN.
     """
 
     seed: int
-    auroc: dict[str, float]
-    loss: float
+    auroc: dict[str, Measured]
+    loss: Measured
     steps: int
     seconds: float
 

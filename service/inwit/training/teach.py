@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from inwit.errors import SetupError
-from inwit.evaluation.datasets.reading import Dataset, find
+from inwit.evaluation.datasets.reading import Dataset, Found, find
 from inwit.policy.policy import Policy
 from inwit.training.conscience import Plan, Trained, train
 from inwit.training.drafting import everyday_samples
@@ -48,33 +49,84 @@ class Request:
     resume: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Seed:
+    """A training that is to be: what it learns, and the digest of all that it follows from."""
+
+    number: int
+    lesson: Lesson
+    digest: str
+
+
 def teach(request: Request, policies: Sequence[Policy], say: Callable[[str], None]) -> Facts:
     """Train an adapter for each seed, and keep the best by its validation samples.
 
     The first of `policies` asks the question that is measured; the others' are learnt beside it.
 
     Raises:
-        SetupError: there is nothing to train on, the base model cannot be used, or what is to be
-            gone on with is another training.
+        SetupError: there is nothing to train on, the base model cannot be used, what is to be
+            gone on with is another training, or every training diverged.
     """
     if not writable(_config(request.base)):
         say("the base is no Llama model: there will be an adapter for vLLM, and none for llama.cpp")
     found = find(request.data, [part.name for part in PARTS])
     for recipe in found.missing:
         say(f"not here, so not trained on: {recipe.name} ({recipe.origin})")
-    trained: list[SeedTrained] = []
-    lesson = Lesson((), ())
     whole = _whole(request, policies, found.datasets)
-    for seed in request.seeds:
-        lesson = choose(found.datasets, PARTS, seed, request.share)
-        ordinary = everyday_samples(request.base, request.everyday, seed)
-        lesson = replace(lesson, train=(*lesson.train, *((EVERYDAY, one) for one in ordinary)))
-        say(f"seed {seed}: {len(lesson.train)} samples, {request.passes} passes")
-        digest = digest_of({**whole, "seed": seed})
-        trained.append(_one_seed(request, policies, lesson, seed, digest))
-        say(f"seed {seed}: AUROC on validation samples {trained[-1].auroc['auroc']:.3f}")
-    best = min(trained, key=lambda each: each.loss)
-    facts = Facts(
+    seeds = [_seed(request, found.datasets, whole, number) for number in request.seeds]
+    # All before the first training: one that is killed leaves no older training in the folders of
+    # seeds that it did not reach, or it could not be gone on with.
+    ended = [
+        begin(_folder(request, each.number), each.digest, resume=request.resume) for each in seeds
+    ]
+    trained: list[SeedTrained] = []
+    for each, before in zip(seeds, ended, strict=True):
+        say(f"seed {each.number}: {len(each.lesson.train)} samples, {request.passes} passes")
+        trained.append(before or _one_seed(request, policies, each))
+        say(_told(trained[-1]))
+    best = _best(trained)
+    lesson = next(each.lesson for each in seeds if each.number == best.seed)
+    facts = _facts(request, policies, found, lesson, trained, best.seed)
+    _keep(request, best.seed, facts)
+    return facts
+
+
+def _seed(
+    request: Request, datasets: Sequence[Dataset], whole: dict[str, Any], number: int
+) -> _Seed:
+    lesson = choose(datasets, PARTS, number, request.share)
+    ordinary = everyday_samples(request.base, request.everyday, number)
+    lesson = replace(lesson, train=(*lesson.train, *((EVERYDAY, one) for one in ordinary)))
+    if not lesson.train or not lesson.validation:
+        raise SetupError("There is too little to train on: give more sets, or a larger --share.")
+    return _Seed(number, lesson, digest_of({**whole, "seed": number}))
+
+
+def _told(trained: SeedTrained) -> str:
+    if not isfinite(trained.loss):
+        return f"seed {trained.seed}: diverged, its loss on validation samples is no number"
+    return f"seed {trained.seed}: AUROC on validation samples {trained.auroc['auroc']:.3f}"
+
+
+def _best(trained: Sequence[SeedTrained]) -> SeedTrained:
+    finite = [each for each in trained if isfinite(each.loss)]
+    if not finite:
+        raise SetupError(
+            "Every training diverged: its loss on validation samples is no number. "
+            "Train anew (without --resume) with a lower --learning-rate."
+        )
+    return min(finite, key=lambda each: each.loss)
+
+
+def _facts(
+    request: Request,
+    policies: Sequence[Policy],
+    found: Found,
+    lesson: Lesson,
+    trained: list[SeedTrained],
+    chosen: int,
+) -> Facts:
+    return Facts(
         adapter=request.name,
         **run_on(request.base, _LIBRARIES),
         policy=policies[0].name,
@@ -86,10 +138,8 @@ def teach(request: Request, policies: Sequence[Policy], say: Callable[[str], Non
         datasets=[*map(partial(_taught, lesson), found.datasets), _ordinary(lesson)],
         missing=[recipe.name for recipe in found.missing],
         seeds=trained,
-        chosen=best.seed,
+        chosen=chosen,
     )
-    _keep(request, best.seed, facts)
-    return facts
 
 
 def _whole(
@@ -107,27 +157,21 @@ def _whole(
     }
 
 
-def _one_seed(
-    request: Request, policies: Sequence[Policy], lesson: Lesson, seed: int, digest: str
-) -> SeedTrained:
+def _one_seed(request: Request, policies: Sequence[Policy], seed: _Seed) -> SeedTrained:
     examples = [
         example
         for turn in range(request.passes)
-        for example in lessons(lesson.train, policies, seed, turn)
+        for example in lessons(seed.lesson.train, policies, seed.number, turn)
     ]
-    validation = list(examined(lesson.validation, policies[0]))
-    if not examples or not validation:
-        raise SetupError("There is too little to train on: give more sets, or a larger --share.")
+    validation = list(examined(seed.lesson.validation, policies[0]))
     started = time.monotonic()
-    plan, out = replace(request.plan, seed=seed), _folder(request, seed)
-    if ended := begin(out, digest, resume=request.resume):
-        return ended
+    plan, out = replace(request.plan, seed=seed.number), _folder(request, seed.number)
     found: Trained = train(request.base, examples, validation, plan, out, resume=request.resume)
     seconds = round(time.monotonic() - started, 1)
     trained = SeedTrained(
-        seed=seed, auroc=found.auroc, loss=found.loss, steps=found.steps, seconds=seconds
+        seed=seed.number, auroc=found.auroc, loss=found.loss, steps=found.steps, seconds=seconds
     )
-    end(out, digest, trained)
+    end(out, seed.digest, trained)
     return trained
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import replace
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +304,14 @@ def test_the_halves_of_a_batch_are_averaged(
     trained = train(tiny, EXAMPLES, EXAMPLES[:8], replace(SMALL, learning_rate=0.0), tmp_path)
 
     assert sum(losses) / trained.steps == pytest.approx(trained.loss, rel=0.1)
+
+
+def test_a_training_that_diverges_ends_without_a_number(tiny: Path, tmp_path: Path) -> None:
+    trained = train(tiny, EXAMPLES, EXAMPLES[:8], replace(SMALL, learning_rate=1e30), tmp_path)
+
+    assert isnan(trained.loss)
+    assert isnan(trained.auroc["garden"])
+    assert isnan(trained.auroc["auroc"])
 
 
 def test_layers_must_be_left_to_teach(tiny: Path, tmp_path: Path) -> None:
