@@ -99,7 +99,9 @@ def _seed(
     lesson = replace(lesson, train=(*lesson.train, *((EVERYDAY, one) for one in ordinary)))
     if not lesson.train or not lesson.validation:
         raise SetupError("There is too little to train on: give more sets, or a larger --share.")
-    return _Seed(number, lesson, digest_of({**whole, "seed": number}))
+    # The answers too: they are sampled, and another machine may write others.
+    digest = digest_of({**whole, "seed": number, "answers": _ordinary(lesson).digest})
+    return _Seed(number, lesson, digest)
 
 
 def _told(trained: SeedTrained) -> str:

@@ -131,3 +131,13 @@ def test_where_every_seed_diverged_that_is_said_again(
         with pytest.raises(SetupError, match=r"Every training diverged.*lower --learning-rate"):
             taught(resume=resume)
     assert fake.done == [0, 1, 2]
+
+
+def test_other_answers_of_the_base_are_another_training(
+    fake: Fake, taught: Callable[..., Facts]
+) -> None:
+    taught()
+    fake.answer = "Plant roses."
+
+    with pytest.raises(SetupError, match="holds another training: other samples"):
+        taught(resume=True)
