@@ -7,8 +7,8 @@ import re
 import socket
 import sqlite3
 import stat
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -246,15 +246,22 @@ async def test_what_is_wrong_around_it(tmp_path: Path) -> None:
     assert stat.S_IMODE(os.stat(config).st_mode) == 0o644
 
 
-async def test_beside_a_gateway_that_serves(tmp_path: Path) -> None:
+@asynccontextmanager
+async def gateway_in(folder: Path) -> AsyncGenerator[dict[str, str]]:
+    """A gateway that serves on this data folder while the block runs; its settings."""
     async with FakeServer().running() as server:
         settings = {
             "INWIT_MODEL_URL": server.base_url,
             "INWIT_PORT": str(free_port()),
             "INWIT_EMBEDDED_REDIS": "1",
         }
-        with inwit("serve", tmp_path, settings) as gateway:
+        with inwit("serve", folder, settings) as gateway:
             await asyncio.to_thread(gateway.wait_for, '"serving"')
-            told = await doctor(tmp_path, **settings)
+            yield settings
+
+
+async def test_beside_a_gateway_that_serves(tmp_path: Path) -> None:
+    async with gateway_in(tmp_path) as settings:
+        told = await doctor(tmp_path, **settings)
 
     assert "A gateway is serving there." in told.words("ports")

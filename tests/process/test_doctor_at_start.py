@@ -11,10 +11,9 @@ from inwit.ledger.content_keys import KeyLines
 from inwit.ledger.database import Database
 from inwit.ledger.notes import new_key
 from inwit.ledger.vault import Vault
-from tests.fakes_server import FakeServer
 from tests.ledger.test_postgres import postgres as postgres
-from tests.process.processes import free_port, inwit, run_inwit
-from tests.process.test_doctor import NOWHERE, Told, doctor
+from tests.process.processes import run_inwit
+from tests.process.test_doctor import NOWHERE, Told, doctor, gateway_in
 
 pytestmark = pytest.mark.process
 
@@ -119,14 +118,8 @@ async def test_an_anchor_of_git_where_there_is_none(tmp_path: Path) -> None:
 
 
 async def test_a_ledger_sealed_by_keys_that_are_not_here(tmp_path: Path) -> None:
-    async with FakeServer().running() as server:
-        settings = {
-            "INWIT_MODEL_URL": server.base_url,
-            "INWIT_PORT": str(free_port()),
-            "INWIT_EMBEDDED_REDIS": "1",
-        }
-        with inwit("serve", tmp_path, settings) as gateway:
-            await asyncio.to_thread(gateway.wait_for, '"serving"')
+    async with gateway_in(tmp_path):
+        pass
     sound = await doctor(tmp_path)
     (tmp_path / "content.key").unlink()
     lost = await doctor(tmp_path)
@@ -163,19 +156,13 @@ async def test_a_sealed_ledger_without_any_keys(tmp_path: Path, postgres: tuple[
 
 
 async def test_a_ledger_signed_by_a_key_that_is_gone(tmp_path: Path) -> None:
-    async with FakeServer().running() as server:
-        settings = {
-            "INWIT_MODEL_URL": server.base_url,
-            "INWIT_PORT": str(free_port()),
-            "INWIT_EMBEDDED_REDIS": "1",
-        }
-        with inwit("serve", tmp_path, settings) as gateway:
-            await asyncio.to_thread(gateway.wait_for, '"serving"')
-        sound = await doctor(tmp_path)
-        (tmp_path / "ledger.key").unlink()
-        lost = await doctor(tmp_path)
-        other = await doctor(tmp_path, INWIT_LEDGER_KEY=new_key("log.example").line())
-        served = await asyncio.to_thread(run_inwit, "serve", tmp_path, settings)
+    async with gateway_in(tmp_path) as settings:
+        pass
+    sound = await doctor(tmp_path)
+    (tmp_path / "ledger.key").unlink()
+    lost = await doctor(tmp_path)
+    other = await doctor(tmp_path, INWIT_LEDGER_KEY=new_key("log.example").line())
+    served = await asyncio.to_thread(run_inwit, "serve", tmp_path, settings)
 
     assert "signed checkpoints" not in sound.output
     assert lost.grade("signed checkpoints") == other.grade("signed checkpoints") == "wrong"
