@@ -34,7 +34,7 @@ async def exporting() -> AsyncGenerator[None]:
     Raises:
         SetupError: a collector is named, and nothing could be sent to it: see `check_sending`.
     """
-    if not os.environ.get(ENDPOINT) or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    if not os.environ.get(ENDPOINT) or switched_off():
         yield
         return
     sending = _built()
@@ -44,6 +44,11 @@ async def exporting() -> AsyncGenerator[None]:
         yield
     finally:
         await asyncio.to_thread(sending.close)
+
+
+def switched_off() -> bool:
+    """Whether OpenTelemetry's own switch says that nothing is sent."""
+    return os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
 
 
 def check_sending() -> None:

@@ -10,6 +10,7 @@ from tests.api.evidence import counting, entry
 from tests.conftest import ASK, MakeCaller
 from tests.fakes import FakeModel, naming, risk_of
 from tests.fakes_policies import compiled
+from tests.patience import longer_and_longer
 
 WORDS = "The moon pulls"  # of the candidate
 SECRET = "REASON-51c2"
@@ -115,12 +116,10 @@ async def test_a_caller_cannot_cut_the_explanation_short(make_caller: MakeCaller
     model = FakeModel("HARM", answer=risk_of(0.25), hang="explain")
     caller = await make_caller(model, policies=(compiled(categories=privacy),))
 
-    for deadline_ms in (300, 3_000, 60_000):
+    for deadline_ms in longer_and_longer(lambda: model.cancelled, 300, 3_000, 60_000):
         answer = await caller.respond({**ASK, "deadline_ms": deadline_ms})
         assert answer.status_code == 504
         assert "HARM" not in answer.text
-        if model.cancelled:  # the first deadline that was long enough to come so far
-            break
 
     assert model.cancelled == ["explain"]
 

@@ -12,7 +12,7 @@ from inwit.auth import LOOK_UP_S
 from inwit.config import Settings
 from inwit.doctor.finding import Finding, ok, warning, wrong
 from inwit.errors import SetupError
-from inwit.exporting import ENDPOINT, check_sending
+from inwit.exporting import ENDPOINT, check_sending, switched_off
 from inwit.genai import OPT_IN, convention_of
 from inwit.ledger import content_keys
 from inwit.ledger.database import sqlite_file
@@ -103,7 +103,7 @@ async def collector(_settings: Settings) -> list[Finding]:
         return [wrong(name, str(error), "See docs/telemetry.md.")]
     if not address:
         return [ok(name, f"None is named ({ENDPOINT}).")]
-    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+    if switched_off():
         return [ok(name, "Nothing is sent (OTEL_SDK_DISABLED).")]
     try:
         await asyncio.to_thread(check_sending)

@@ -6,7 +6,9 @@ whoever shows it makes sure that all of it can be seen.
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
+
+from inwit.ledger.verify import list_of, object_of
 
 Pair = tuple[str, str]
 
@@ -56,7 +58,7 @@ _OUTCOMES: Mapping[str, str] = {
 
 def title(facts: Mapping[str, Any]) -> str:
     """What happened."""
-    kind, more = str(facts.get("type")), _object(facts.get("facts"))
+    kind, more = str(facts.get("type")), object_of(facts.get("facts"))
     match kind:
         case "decision" | "check":
             said = str(facts.get("outcome", facts.get("action")))
@@ -88,7 +90,7 @@ def who(facts: Mapping[str, Any]) -> str:
     """Who did it: a pseudonym, a caller's key, or the service itself."""
     if facts.get("actor"):
         return str(facts["actor"])
-    if _object(facts.get("facts")).get("through") == "command_line":
+    if object_of(facts.get("facts")).get("through") == "command_line":
         return "the command line"
     if facts.get("type") == "accepted" and facts.get("key"):
         return f"the caller with the key {facts['key']}"
@@ -114,7 +116,7 @@ def _what(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from _terms(facts)
             yield from _verdicts(facts)
             yield "rewrites", _joined(facts.get("rewrites"))
-            taken = _object(facts.get("redacted")).items()
+            taken = object_of(facts.get("redacted")).items()
             yield "taken out before it was kept", [f"{count} {kind}" for kind, count in taken]
         case "window":
             yield "characters", f"{facts.get('start')} to {facts.get('end') or 'the end'}"
@@ -124,13 +126,13 @@ def _what(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from _verdicts(facts)
         case _:
             yield "case", facts.get("case")
-            for name, value in _object(facts.get("facts")).items():
+            for name, value in object_of(facts.get("facts")).items():
                 yield _spaced(name), value
 
 
 def _terms(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Under which policy, and by which model."""
-    policy = _object(facts.get("policy"))
+    policy = object_of(facts.get("policy"))
     if policy:
         yield "policy", f"{policy.get('name')} {policy.get('version')}"
         yield "policy digest", policy.get("digest")
@@ -140,17 +142,17 @@ def _terms(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _hold(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    hold = _object(facts.get("hold"))
+    hold = object_of(facts.get("hold"))
     yield "case", hold.get("id")
     yield "severity", hold.get("severity")
 
 
 def _verdicts(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Each judge of each round: its risk, or why there is none."""
-    rounds = _list(facts.get("rounds"))
-    for number, each in enumerate(map(_object, rounds)):
+    rounds = list_of(facts.get("rounds"))
+    for number, each in enumerate(map(object_of, rounds)):
         of = f", rewrite {number}" if number else ""
-        for verdict in map(_object, _list(each.get("verdicts"))):
+        for verdict in map(object_of, list_of(each.get("verdicts"))):
             risk = verdict.get("risk")
             said = f"not reviewed, {_spaced(verdict.get('status'))}"
             if risk is not None:
@@ -172,12 +174,4 @@ def _spaced(name: Any) -> str:
 
 
 def _joined(value: Any) -> str:
-    return ", ".join(_spaced(each) for each in _list(value))
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []
+    return ", ".join(_spaced(each) for each in list_of(value))

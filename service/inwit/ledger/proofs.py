@@ -42,14 +42,18 @@ def newest(connection: sa.Connection) -> Signed | None:
 
 def keys_entry(connection: sa.Connection, size: int | None = None) -> sa.Row[Any] | None:
     """The newest entry that names the signing keys; among the first `size` entries, where given."""
+    query = keys_entries(size).order_by(ENTRIES.c.sequence.desc()).limit(1)
+    return connection.execute(query).first()
+
+
+def keys_entries(size: int | None = None) -> sa.Select[Any]:
+    """All that do, among the same."""
     query = sa.select(ENTRIES).where(
         # Entries without a response are few, and an index leads to them.
         ENTRIES.c.response_id == "",
         ENTRIES.c.type == ActKind.SIGNING_KEYS.value,
     )
-    if size is not None:
-        query = query.where(ENTRIES.c.sequence <= size)
-    return connection.execute(query.order_by(ENTRIES.c.sequence.desc()).limit(1)).first()
+    return query if size is None else query.where(ENTRIES.c.sequence <= size)
 
 
 def tree_at(connection: sa.Connection, size: int) -> Tree:

@@ -8,11 +8,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 
-from inwit.cases import ActKind
 from inwit.ledger import proofs
 from inwit.ledger.merkle import inclusion
 from inwit.ledger.opened import Changed, facts_of
@@ -26,6 +25,7 @@ from inwit.ledger.verify import (
     Trust,
     included,
     key_of,
+    list_of,
     note_of,
     object_of,
     signers,
@@ -110,12 +110,8 @@ def _trusted(
 
 def _changes(connection: sa.Connection, size: int) -> Iterator[tuple[Named, bytes]]:
     """The entries up to there that say which keys sign from then on, with their hashes."""
-    query = sa.select(ENTRIES).where(
-        ENTRIES.c.response_id == "",  # an index leads to these
-        ENTRIES.c.type == ActKind.SIGNING_KEYS.value,
-        ENTRIES.c.sequence <= size,
-    )
-    for row in connection.execute(query.order_by(ENTRIES.c.sequence).limit(_MOST)).all():
+    query = proofs.keys_entries(size).order_by(ENTRIES.c.sequence).limit(_MOST)
+    for row in connection.execute(query).all():
         try:
             said = object_of(facts_of(row).get("facts"))
             keys = (*_keys(said.get("added")), *_keys(said.get("vkeys")))
@@ -126,8 +122,7 @@ def _changes(connection: sa.Connection, size: int) -> Iterator[tuple[Named, byte
 
 
 def _keys(said: object) -> tuple[Key, ...]:
-    listed = cast("list[object]", said) if isinstance(said, list) else []
-    return tuple(key_of(str(each)) for each in listed[:64])
+    return tuple(key_of(str(each)) for each in list_of(said)[:64])
 
 
 def _turns(

@@ -473,7 +473,8 @@ def object_of(value: object) -> dict[str, Any]:
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
-def _list(value: object) -> list[Any]:
+def list_of(value: object) -> list[Any]:
+    """The same of a JSON list."""
     return cast("list[Any]", value) if isinstance(value, list) else []
 
 
@@ -693,9 +694,9 @@ class Part:
 
     def _name(self, sequence: int, said: dict[str, Any]) -> None:
         try:
-            added = [*_list(said.get("vkeys"))[:64], *_list(said.get("added"))[:64]]
+            added = [*list_of(said.get("vkeys"))[:64], *list_of(said.get("added"))[:64]]
             keys = tuple(dict.fromkeys(key_of(_text(each)) for each in added))
-            gone = tuple(key_of(_text(each)) for each in _list(said.get("removed"))[:64])
+            gone = tuple(key_of(_text(each)) for each in list_of(said.get("removed"))[:64])
         except Malformed as error:
             self.tampered.add(sequence, f"names keys that cannot be used ({error})")
         else:
@@ -1400,7 +1401,7 @@ class Receipt:
 
     def _check(self, said: dict[str, Any], leaf: bytes, index: int, keys: list[Key]) -> None:
         note = note_of(_text(said.get("checkpoint")))
-        proof = [_decoded(_text(each)) for each in _list(said.get("proof"))[:64]]
+        proof = [_decoded(_text(each)) for each in list_of(said.get("proof"))[:64]]
         self.size = note.size
         if not signers(note, [key for key in keys if key.name == note.origin]):
             self.tampered.add(None, "the checkpoint is not signed by a key that you gave")

@@ -13,6 +13,7 @@ from inwit.clients.classifiers.guard_llm import MAX_ANSWER_BYTES, GuardLLM
 from inwit.clients.transport import JsonTransport
 from inwit.types import Category, Exchange, Fault, ReviewStatus, Usage
 from tests.fakes_guard import ANSWERED, ASKED, GUARD, Behaviour, FakeGuardServer, spread
+from tests.patience import longer_and_longer
 
 LONG = 60.0  # seconds; only what hangs takes a part of it
 
@@ -189,13 +190,11 @@ async def test_a_server_that_hangs_is_left_in_time(
 ) -> None:
     server.behaviour = "hang"
 
-    for time_s in (0.2, 5, 50):
+    for time_s in longer_and_longer(server.hanging.is_set, 0.2, 5, 50):
         own, callers = (time_s, LONG) if bound == "its own" else (None, time_s)
         async with guarded(timeout_s=own) as guard:
             verdict = await guard.classify(ANSWERED, callers)
         assert (verdict.status, verdict.fault) == (ReviewStatus.UNAVAILABLE, Fault.TIMEOUT)
-        if server.hanging.is_set():  # the first time that was long enough to come so far
-            break
 
     async with asyncio.timeout(LONG):
         await server.cancelled.wait()

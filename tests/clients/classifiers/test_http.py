@@ -21,6 +21,7 @@ from inwit.config import ClassifierSettings
 from inwit.policy.taxonomy import TAXONOMY
 from inwit.types import Category, Fault, ReviewStatus, Verdict
 from tests.fakes_classifiers import ANSWER, ASKED, COVERS, FakeHttp, Manner, exchange
+from tests.patience import longer_and_longer
 
 PAGE = (Path(__file__).parents[3] / "docs" / "classifiers.md").read_text()
 REQUEST, CONTRACT = (
@@ -190,11 +191,9 @@ async def test_a_broken_answer_is_a_failure(
 async def test_the_deadline_ends_the_call(detector: HttpClassifier, server: FakeHttp) -> None:
     server.manner = "hang"
 
-    for time_s in (0.05, 5, 50):
+    for time_s in longer_and_longer(server.hanging.is_set, 0.05, 5, 50):
         verdict = await detector.classify(exchange(), time_s)
         assert verdict.fault is Fault.TIMEOUT
-        if server.hanging.is_set():  # the first time that was long enough to come so far
-            break
 
     async with asyncio.timeout(60):
         await server.cancelled.wait()

@@ -12,6 +12,7 @@ from inwit.clients.classifiers.moderation import CATEGORIES, ModerationClassifie
 from inwit.policy.taxonomy import TAXONOMY
 from inwit.types import Category, Exchange, Fault, Message, ReviewStatus, Verdict
 from tests.fakes_classifiers import ANSWER, ASKED, COVERS, FakeHttp, exchange
+from tests.patience import longer_and_longer
 
 PAGE = (Path(__file__).parents[3] / "docs" / "classifiers.md").read_text()
 
@@ -221,11 +222,9 @@ async def test_the_deadline_ends_the_call(
 ) -> None:
     server.manner = "hang"
 
-    for time_s in (0.05, 5, 50):
+    for time_s in longer_and_longer(server.hanging.is_set, 0.05, 5, 50):
         verdict = await moderator.classify(exchange(), time_s)
         assert verdict.fault is Fault.TIMEOUT
-        if server.hanging.is_set():  # the first time that was long enough to come so far
-            break
 
     async with asyncio.timeout(60):
         await server.cancelled.wait()

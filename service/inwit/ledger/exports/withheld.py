@@ -4,10 +4,11 @@ Only from closed sets of words, so that nothing of anybody can be in it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from inwit.decisions import AskReason, Reason
 from inwit.ledger.exports.columns import CONSCIENCE
+from inwit.ledger.verify import list_of, object_of
 from inwit.types import Category, Enforcement, ReviewStatus
 
 _TEXT = "A text written by a language model in answer to a request"
@@ -69,10 +70,11 @@ def _whole(first: Mapping[str, Any]) -> bool:
     The entry's `reviewed` is about its last one. A classifier that was asked for the random slice
     alone did not have to.
     """
-    asked = first.get("asked")
-    measured = isinstance(asked, list) and all(each == AskReason.SAMPLE for each in _list(asked))
+    measured = isinstance(first.get("asked"), list) and all(
+        each == AskReason.SAMPLE for each in list_of(first["asked"])
+    )
     by_conscience = False
-    for verdict in map(_object, _list(first.get("verdicts"))):
+    for verdict in map(object_of, list_of(first.get("verdicts"))):
         conscience = verdict.get("judge") == CONSCIENCE
         judged = verdict.get("status") == ReviewStatus.JUDGED
         if not judged and (conscience or not measured):
@@ -119,16 +121,10 @@ def _how(reasons: Sequence[Reason], ending: str | None) -> str:
 
 def _first(rounds: Any) -> Mapping[str, Any]:
     """The first round; empty where there is none."""
-    return _object(next(iter(_list(rounds)), None))
+    return object_of(next(iter(list_of(rounds)), None))
 
 
 def _reasons(value: Any) -> list[Reason]:
-    return [Reason(each) for each in _list(value) if isinstance(each, str) and each in set(Reason)]
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return cast("list[Any]", value) if isinstance(value, list) else []
+    return [
+        Reason(each) for each in list_of(value) if isinstance(each, str) and each in set(Reason)
+    ]
