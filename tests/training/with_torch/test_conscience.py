@@ -43,6 +43,9 @@ def example(number: int, *, unsafe: bool) -> Example:
 
 
 EXAMPLES = [example(number, unsafe=unsafe) for number in range(16) for unsafe in (True, False)]
+# With these to be held against, a training only gets worse, and soon stops.
+TURNED = [replace(each, unsafe=not each.unsafe) for each in EXAMPLES[:8]]
+IMPATIENT = replace(SMALL, learning_rate=0.3, checks=12, patience=2)
 
 
 @pytest.fixture(scope="module")
@@ -207,10 +210,8 @@ def test_a_training_that_made_no_progress_still_knows_so_when_it_goes_on(
     """It stops where it would have stopped without having been killed."""
     from inwit.training import conscience
 
-    plan = replace(SMALL, learning_rate=0.3, checks=12, patience=2)
-    turned = [replace(each, unsafe=not each.unsafe) for each in EXAMPLES[:8]]
-    whole = train(tiny, EXAMPLES * 6, turned, plan, tmp_path / "whole")
-    assert whole.steps < len(EXAMPLES) * 6 // plan.batch
+    whole = train(tiny, EXAMPLES * 6, TURNED, IMPATIENT, tmp_path / "whole")
+    assert whole.steps < len(EXAMPLES) * 6 // IMPATIENT.batch
     step, halves = conscience.VerdictTrainer.training_step, 0
 
     def stopping(*args: Any, **kwargs: Any) -> Any:
@@ -222,10 +223,10 @@ def test_a_training_that_made_no_progress_still_knows_so_when_it_goes_on(
 
     monkeypatch.setattr(conscience.VerdictTrainer, "training_step", stopping)
     with pytest.raises(KeyboardInterrupt):
-        train(tiny, EXAMPLES * 6, turned, plan, tmp_path / "part")
+        train(tiny, EXAMPLES * 6, TURNED, IMPATIENT, tmp_path / "part")
     monkeypatch.undo()
 
-    assert train(tiny, EXAMPLES * 6, turned, plan, tmp_path / "part", resume=True).steps == (
+    assert train(tiny, EXAMPLES * 6, TURNED, IMPATIENT, tmp_path / "part", resume=True).steps == (
         whole.steps
     )
 
@@ -236,10 +237,8 @@ def test_a_training_that_had_stopped_early_does_not_train_on(
     """Killed after its last step, before anything of it was kept, it keeps the best it had."""
     from inwit.training import conscience
 
-    plan = replace(SMALL, learning_rate=0.3, checks=12, patience=2)
-    turned = [replace(each, unsafe=not each.unsafe) for each in EXAMPLES[:8]]
-    whole = train(tiny, EXAMPLES * 3, turned, plan, tmp_path / "whole")
-    assert whole.steps < len(EXAMPLES) * 6 // plan.batch
+    whole = train(tiny, EXAMPLES * 3, TURNED, IMPATIENT, tmp_path / "whole")
+    assert whole.steps < len(EXAMPLES) * 6 // IMPATIENT.batch
     to_its_end = conscience.VerdictTrainer.train
 
     def killed(*args: Any, **kwargs: Any) -> None:
@@ -248,10 +247,10 @@ def test_a_training_that_had_stopped_early_does_not_train_on(
 
     monkeypatch.setattr(conscience.VerdictTrainer, "train", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(tiny, EXAMPLES * 3, turned, plan, tmp_path / "part")
+        train(tiny, EXAMPLES * 3, TURNED, IMPATIENT, tmp_path / "part")
     monkeypatch.undo()
 
-    resumed = train(tiny, EXAMPLES * 3, turned, plan, tmp_path / "part", resume=True)
+    resumed = train(tiny, EXAMPLES * 3, TURNED, IMPATIENT, tmp_path / "part", resume=True)
 
     assert resumed.steps == whole.steps
     assert resumed.loss == pytest.approx(whole.loss, rel=1e-3)
