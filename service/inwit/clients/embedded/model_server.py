@@ -50,9 +50,12 @@ def _parameters(file: Path, alias: str, api_key: str) -> xllamacpp.CommonParams:
     parameters.n_parallel = _SLOTS
     parameters.n_ctx = CONTEXT * _SLOTS
     parameters.cache_ram_mib = _PROMPT_CACHE_MIB
-    # One is left to the gateway and to whatever else runs: threads that wait for each other on a
-    # busy machine write up to three hundred times slower than one alone does.
-    parameters.cpuparams.n_threads = max(1, (os.cpu_count() or 1) - 1)
+    cores = os.cpu_count() or 1
+    # One is left to the gateway and to whatever else runs: threads that wait for each other at each
+    # token write, on a busy machine, up to three hundred times slower than one alone does. To read
+    # a prompt they seldom wait.
+    parameters.cpuparams.n_threads = max(1, cores - 1)
+    parameters.cpuparams_batch.n_threads = cores
     parameters.ui = False
     parameters.endpoint_slots = False
     return parameters
