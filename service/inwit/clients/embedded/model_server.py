@@ -55,7 +55,7 @@ def _parameters(file: Path, alias: str, api_key: str) -> xllamacpp.CommonParams:
     # token write, on a busy machine, up to three hundred times slower than one alone does. To read
     # a prompt they seldom wait.
     parameters.cpuparams.n_threads = max(1, cores - 1)
-    parameters.cpuparams_batch.n_threads = cores
+    cast("Any", parameters).cpuparams_batch.n_threads = cores  # not in xllamacpp's type stubs
     parameters.ui = False
     parameters.endpoint_slots = False
     return parameters
